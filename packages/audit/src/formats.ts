@@ -1,9 +1,7 @@
-/** Names, versions and shapes of the two JSON formats that leave the log: the export and the release receipt. */
+/** Name, version and shape of the export. The release receipt's shape is the protocol's `Receipt`. */
 import type { TenantId } from '@astis/protocol';
-import type { JsonObject } from './event.ts';
 
 export const EXPORT_FORMAT = 'astis-audit-export';
-export const RECEIPT_FORMAT = 'astis-audit-receipt';
 export const FORMAT_VERSION = 1;
 
 /**
@@ -28,21 +26,4 @@ export interface ExportHeader {
 export interface ExportedConsistency {
   readonly from: number;
   readonly proof: readonly string[];
-}
-
-/** What a releaser gives the recipient: a promise, signed at the append, that this entry is in the log. */
-export interface Receipt {
-  readonly format: typeof RECEIPT_FORMAT;
-  readonly version: typeof FORMAT_VERSION;
-  /** The encoded record, base64url. */
-  readonly record: string;
-  readonly event: JsonObject;
-  /** base64url. */
-  readonly salt: string;
-  /** Inclusion proof of the record in the tree of the note, base64url hashes from the leaf's sibling up. */
-  readonly proof: readonly string[];
-  /** The receipt note: a tree head signed by the gateway's receipt key. */
-  readonly note: string;
-  /** The newest checkpoint that the releaser had, signed by the tenant's checkpoint key. */
-  readonly checkpoint?: string;
 }

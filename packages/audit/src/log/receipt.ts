@@ -1,7 +1,7 @@
 /** Making release receipts. */
-import { toBase64Url } from '@astis/protocol';
-import type { Receipt } from '../formats.ts';
-import { FORMAT_VERSION, RECEIPT_FORMAT } from '../formats.ts';
+import type { Receipt } from '@astis/protocol';
+import { toBase64Url, utf8 } from '@astis/protocol';
+import { AuditError } from '../errors.ts';
 import type { AppendedBatch } from './append.ts';
 
 /**
@@ -12,15 +12,14 @@ import type { AppendedBatch } from './append.ts';
  * @throws {AuditError} `out_of_range` for an entry of another batch.
  */
 export function makeReceipt(batch: AppendedBatch, seq: number, note: string, checkpoint?: string): Receipt {
-  const proof = batch.inclusionProof(seq).map(toBase64Url);
-  const entry = batch.entries.find((each) => each.seq === seq);
+  const entry = batch.entries[seq - (batch.head.size - batch.entries.length)];
+  if (entry === undefined) throw new AuditError('out_of_range', 'not an entry of the batch');
   return {
-    format: RECEIPT_FORMAT,
-    version: FORMAT_VERSION,
-    record: toBase64Url(entry?.record ?? new Uint8Array(0)),
-    event: JSON.parse(entry?.event ?? '{}'),
-    salt: toBase64Url(entry?.salt ?? new Uint8Array(0)),
-    proof,
+    record: toBase64Url(entry.record),
+    event: toBase64Url(utf8(entry.event)),
+    salt: toBase64Url(entry.salt),
+    seq,
+    proof: batch.inclusionProof(seq).map(toBase64Url),
     note,
     ...(checkpoint === undefined ? {} : { checkpoint }),
   };

@@ -3,7 +3,6 @@ import { equalBytes } from '@astis/protocol';
 import { AuditError } from '../errors.ts';
 import type { JsonObject } from '../event.ts';
 import { canonicalEvent } from '../event.ts';
-import { FORMAT_VERSION, RECEIPT_FORMAT } from '../formats.ts';
 import type { Hash } from '../hashes.ts';
 import { commitmentOf, leafHash } from '../hashes.ts';
 import type { VerifierKey } from '../note-key.ts';
@@ -34,37 +33,39 @@ export interface CheckedReceipt {
   readonly checkpoint?: VerifiedTreeHead;
 }
 
-const RECEIPT_FIELDS = new Set([
-  'format',
-  'version',
-  'record',
-  'event',
-  'salt',
-  'proof',
-  'note',
-  'checkpoint',
-]);
+const RECEIPT_FIELDS = new Set(['record', 'event', 'salt', 'seq', 'proof', 'note', 'checkpoint']);
 
 /** An origin ends in the tenant's id, so that one tenant's tree head says nothing about another's log. */
 export const isOriginOf = (origin: string, tenant: string): boolean => origin.endsWith(`/${tenant}`);
+
+function parseEvent(bytes: Uint8Array): JsonObject {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    const event: JsonObject = JSON.parse(text);
+    if (canonicalEvent(event).text === text) return event;
+  } catch {
+    // No log takes such an event, whatever is wrong with it.
+  }
+  throw new AuditError('malformed_receipt', 'the event is not JSON as RFC 8785 has it');
+}
 
 /**
  * Checks that a receipt promises what it says: its event is the record's, the record is in the tree of its note, and
  * the note is signed. Whether the log kept the promise, only a later export or checkpoint shows.
  *
  * @param value the receipt as parsed JSON, of any shape
- * @throws {AuditError} `malformed_receipt`, `malformed_record`, `invalid_event`, `changed_event`, `not_included`,
+ * @throws {AuditError} `malformed_receipt`, `malformed_record`, `changed_event`, `not_included`,
  *   `malformed_note`, `malformed_checkpoint`, `bad_signature`, `unknown_key` or `origin_mismatch`.
  */
 export function checkReceipt(value: unknown, keys: TrustedKeys): CheckedReceipt {
   const fields = new Fields(value, RECEIPT_FIELDS, 'malformed_receipt');
-  if (fields.text('format') !== RECEIPT_FORMAT || fields.uint('version') !== FORMAT_VERSION) {
-    throw new AuditError('malformed_receipt', 'not a receipt of a known version');
-  }
   const record = fields.bytes('record');
   const entry = decodeRecord(record);
-  const event = fields.object('event');
-  if (!equalBytes(commitmentOf(fields.bytes32('salt'), canonicalEvent(event).bytes), entry.commitment)) {
+  if (fields.uint('seq') !== entry.seq) {
+    throw new AuditError('malformed_receipt', "seq is not the record's");
+  }
+  const event = fields.bytes('event');
+  if (!equalBytes(commitmentOf(fields.bytes32('salt'), event), entry.commitment)) {
     throw new AuditError('changed_event', 'the event is not the one that the record commits to');
   }
   const head = verifyTreeHead(fields.text('note'), keys.receiptKeys);
@@ -81,5 +82,11 @@ export function checkReceipt(value: unknown, keys: TrustedKeys): CheckedReceipt 
   ) {
     throw new AuditError('origin_mismatch', "a tree head of the receipt is not of the record's log");
   }
-  return { entry, leafHash: hash, event, head, ...(checkpoint === undefined ? {} : { checkpoint }) };
+  return {
+    entry,
+    leafHash: hash,
+    event: parseEvent(event),
+    head,
+    ...(checkpoint === undefined ? {} : { checkpoint }),
+  };
 }
