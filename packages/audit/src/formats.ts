@@ -6,15 +6,15 @@ export const FORMAT_VERSION = 1;
 
 /**
  * `full`: every entry from 0, which proves itself. `range`: every entry from `from` to `to`. `selection`: entries
- * that somebody chose between `from` and `to`; that none is left out is not provable. The latter two carry an
- * inclusion proof with every entry.
+ * that somebody chose among all; that none is left out is not provable, so it is from 0 to the checkpoint's size.
+ * The latter two carry an inclusion proof with every entry.
  */
 export type ExportKind = 'full' | 'range' | 'selection';
 
 export interface ExportHeader {
   readonly kind: ExportKind;
   readonly tenant: TenantId;
-  /** The first entry that the export may have; 0 in a full one. */
+  /** The first entry that the export may have; other than 0 in a range only. */
   readonly from: number;
   /** One past the last. */
   readonly to: number;

@@ -83,8 +83,9 @@ export function parseHeader(line: string): ParsedHeader {
     to: fields.uint('to'),
     checkpoint: fields.text('checkpoint'),
   };
-  if (header.from > header.to || (kind === 'full' && header.from !== 0))
+  if (header.from > header.to || (kind !== 'range' && header.from !== 0)) {
     throw malformed('from and to are no range');
+  }
   checkCanonical(line, canonicalText(value));
   return header;
 }

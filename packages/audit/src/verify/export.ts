@@ -194,8 +194,12 @@ export class ExportVerifier {
     if (!isOriginOf(origin, header.tenant) || (this.#known.origin ?? origin) !== origin) {
       this.#find('origin_mismatch', "the export's checkpoint is of another log");
     }
-    if (header.kind !== 'full' && header.to > size) {
+    if (header.kind === 'range' && header.to > size) {
       this.#find('not_covered', 'the export reaches beyond its checkpoint', size);
+    }
+    if (header.kind === 'selection' && header.to !== size) {
+      // A narrower claim would be one that nothing in the export proves.
+      this.#find('malformed_line', "a selection is of all the checkpoint's entries");
     }
     if (header.kind === 'full' && header.to < size) {
       this.#find('truncated', `the export has ${header.to} entries and its checkpoint ${size}`, header.to);

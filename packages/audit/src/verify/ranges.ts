@@ -43,6 +43,7 @@ export class RangeSet {
 
   /** Takes numbers out; true when there was one. */
   remove(first: number, last: number): boolean {
+    if (first > last) return false;
     const from = this.#find(first);
     const rest: NumberRange[] = [];
     let count = 0;
