@@ -1,0 +1,12 @@
+export * from './capsule.ts';
+export { checkCommitment, DEK_BYTES, dekCommitment, erase, newArtifactId, newDek } from './dek.ts';
+export * from './envelope.ts';
+export * from './errors.ts';
+export * from './header.ts';
+export * from './identity.ts';
+export * from './kem.ts';
+export * from './links.ts';
+export * from './payload.ts';
+export * from './signing.ts';
+export * from './statements.ts';
+export * from './wraps.ts';

@@ -1,0 +1,132 @@
+/** node:crypto backend. Everything is native; prepared key objects are kept where keys come again and again. */
+import type { KeyObject } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createPrivateKey,
+  createPublicKey,
+  createSecretKey,
+  hash,
+  hkdfSync,
+  randomBytes,
+  sign,
+  verify,
+} from 'node:crypto';
+import type { KemName, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
+import { concat, toBase64Url } from '@astis/protocol';
+import * as hpke from 'hpke';
+import type { AeadKey, Backend } from '../backend.ts';
+
+// DER prefixes of RFC 8410 keys: the raw 32 bytes follow.
+const ED25519_PKCS8 = Uint8Array.of(
+  0x30,
+  0x2e,
+  0x02,
+  0x01,
+  0x00,
+  0x30,
+  0x05,
+  0x06,
+  0x03,
+  0x2b,
+  0x65,
+  0x70,
+  0x04,
+  0x22,
+  0x04,
+  0x20,
+);
+const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
+
+const TAG_BYTES = 16;
+const NO_AAD = new Uint8Array(0);
+
+/** A plain Uint8Array over the same memory: callers must not come to depend on Buffer. */
+const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+
+const sha256 = (bytes: Uint8Array): Uint8Array => plain(hash('sha256', bytes, 'buffer'));
+
+function privateKeyOf(seed: SigningPrivateKey): KeyObject {
+  const der = Buffer.from(concat(ED25519_PKCS8, seed));
+  try {
+    return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  } finally {
+    der.fill(0);
+  }
+}
+
+// Public keys only, so keeping them leaks nothing. Oldest first; a hit moves to the end.
+const MAX_PREPARED = 4096;
+const prepared = new Map<string, KeyObject>();
+
+function publicKeyOf(raw: SigningPublicKey): KeyObject | undefined {
+  if (raw.length !== 32) return undefined;
+  const name = toBase64Url(raw);
+  let key = prepared.get(name);
+  if (key === undefined) {
+    key = createPublicKey({ key: Buffer.from(concat(ED25519_SPKI, raw)), format: 'der', type: 'spki' });
+  } else {
+    prepared.delete(name);
+  }
+  prepared.set(name, key);
+  if (prepared.size > MAX_PREPARED) {
+    const [oldest] = prepared.keys();
+    if (oldest !== undefined) prepared.delete(oldest);
+  }
+  return key;
+}
+
+function aes256gcm(key: Uint8Array): AeadKey {
+  const secret = createSecretKey(key);
+  return {
+    async seal(nonce, plaintext, aad = NO_AAD) {
+      const cipher = createCipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES });
+      cipher.setAAD(aad);
+      return concat(cipher.update(plaintext), cipher.final(), cipher.getAuthTag());
+    },
+    async open(nonce, ciphertext, aad = NO_AAD) {
+      if (ciphertext.length < TAG_BYTES) return undefined;
+      const decipher = createDecipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES });
+      decipher.setAAD(aad);
+      decipher.setAuthTag(ciphertext.subarray(ciphertext.length - TAG_BYTES));
+      const plaintext = decipher.update(ciphertext.subarray(0, ciphertext.length - TAG_BYTES));
+      try {
+        decipher.final();
+      } catch {
+        plaintext.fill(0);
+        return undefined;
+      }
+      return plain(plaintext);
+    },
+  };
+}
+
+const suite = (kem: hpke.KEMFactory): hpke.CipherSuite =>
+  new hpke.CipherSuite(kem, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_256_GCM);
+
+const SUITES: Record<KemName, hpke.CipherSuite> = {
+  'X-Wing': suite(hpke.KEM_MLKEM768_X25519),
+  X25519: suite(hpke.KEM_DHKEM_X25519_HKDF_SHA256),
+  'P-256': suite(hpke.KEM_DHKEM_P256_HKDF_SHA256),
+};
+
+export const backend: Backend = {
+  randomBytes: (length) => plain(randomBytes(length)),
+  sha256,
+  sha256Chunk: async (bytes) => sha256(bytes),
+  hkdfSha256: (ikm, salt, info, length) => new Uint8Array(hkdfSync('sha256', ikm, salt, info, length)),
+  aes256gcm: async (key) => aes256gcm(key),
+  ed25519PublicKey(seed) {
+    const spki = createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' });
+    return plain(spki.subarray(ED25519_SPKI.length)) as SigningPublicKey;
+  },
+  ed25519Signer(seed) {
+    const key = privateKeyOf(seed);
+    return (message) => plain(sign(null, message, key));
+  },
+  ed25519Verify(publicKey, message, signature) {
+    const key = publicKeyOf(publicKey);
+    return key !== undefined && signature.length === 64 && verify(null, message, key, signature);
+  },
+  hpke: (kem) => SUITES[kem],
+};

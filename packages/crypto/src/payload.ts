@@ -1,0 +1,83 @@
+/**
+ * The payload: STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015) as age has it, with AES-256-GCM and chunks of
+ * 1 MiB; and the sealer's signature over the hashes of the ciphertext chunks.
+ */
+
+import type { ArtifactId, Dek, HeaderHash, SigningPublicKey } from '@astis/protocol';
+import { backend } from '#backend';
+import type { AeadKey } from './backend.ts';
+import { erase, payloadKeyBytes } from './dek.ts';
+import { CryptoError } from './errors.ts';
+import type { Signer } from './signing.ts';
+
+/** The key of one envelope's chunks. It can encrypt and decrypt, and can't be read out. */
+export interface PayloadKey {
+  readonly aead: AeadKey;
+}
+
+/** Derives the chunk key from DEK and header hash; binds every chunk to the header. */
+export async function payloadKey(dek: Dek, headerHash: HeaderHash): Promise<PayloadKey> {
+  const bytes = payloadKeyBytes(dek, headerHash);
+  const aead = await backend.aes256gcm(bytes);
+  erase(bytes);
+  return { aead };
+}
+
+/** 11 bytes big-endian counter, then 1 for the last chunk and 0 for all others. */
+export function chunkNonce(index: number, last: boolean): Uint8Array {
+  const nonce = new Uint8Array(12);
+  new DataView(nonce.buffer).setUint32(7, index);
+  nonce[11] = last ? 1 : 0;
+  return nonce;
+}
+
+export interface SealedChunk {
+  readonly ciphertext: Uint8Array;
+  /** SHA-256 of the ciphertext with its tag. */
+  readonly hash: Uint8Array;
+}
+
+/** Encrypts chunk `index`. Each index must be used once only under a key. */
+export async function encryptChunk(
+  key: PayloadKey,
+  index: number,
+  last: boolean,
+  plaintext: Uint8Array,
+): Promise<SealedChunk> {
+  const ciphertext = await key.aead.seal(chunkNonce(index, last), plaintext);
+  return { ciphertext, hash: await backend.sha256Chunk(ciphertext) };
+}
+
+/** Checks a chunk against its signed hash, then decrypts it. @throws CryptoError `chunk_modified` */
+export async function decryptChunk(
+  key: PayloadKey,
+  index: number,
+  last: boolean,
+  ciphertext: Uint8Array,
+  hash: Uint8Array,
+): Promise<Uint8Array> {
+  throw new CryptoError('chunk_modified', `not implemented yet ${key}${index}${last}${ciphertext}${hash}`);
+}
+
+/** What the payload's signature covers. */
+export interface PayloadDigest {
+  readonly artifactId: ArtifactId;
+  readonly headerHash: HeaderHash;
+  readonly plaintextBytes: number;
+  /** All chunk hashes, one after another. */
+  readonly chunkHashes: Uint8Array;
+}
+
+/** The 64 bytes at the envelope's end. */
+export async function signPayload(digest: PayloadDigest, signer: Signer): Promise<Uint8Array> {
+  throw new CryptoError('signature_invalid', `not implemented yet ${digest}${signer}`);
+}
+
+/** @throws CryptoError `signature_invalid` */
+export function verifyPayload(
+  digest: PayloadDigest,
+  signature: Uint8Array,
+  sealerKey: SigningPublicKey,
+): void {
+  throw new CryptoError('signature_invalid', `not implemented yet ${digest}${signature}${sealerKey}`);
+}
