@@ -2,7 +2,13 @@
  * What a runtime has to offer. `#backend` resolves to src/node (node:crypto) or src/browser (WebCrypto and
  * noble) by the package's import conditions; both give the same bytes for the same input.
  */
-import type { KemName, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
+import type {
+  KemName,
+  KemPrivateKey,
+  KemPublicKey,
+  SigningPrivateKey,
+  SigningPublicKey,
+} from '@astis/protocol';
 import type { CipherSuite } from 'hpke';
 
 /** An AES-256-GCM key (NIST SP 800-38D): 12-byte nonces, 16-byte tags at the ciphertext's end. */
@@ -31,4 +37,6 @@ export interface Backend {
   ed25519Verify(publicKey: SigningPublicKey, message: Uint8Array, signature: Uint8Array): boolean;
   /** HPKE (RFC 9180) with HKDF-SHA256 and AES-256-GCM. */
   hpke(kem: KemName): CipherSuite;
+  /** The public half of a serialised private key. Throws when the bytes are none. */
+  kemPublicKey(kem: KemName, privateKey: KemPrivateKey): KemPublicKey;
 }

@@ -4,11 +4,13 @@
  */
 
 import type { ArtifactId, Dek, HeaderHash, SigningPublicKey } from '@astis/protocol';
+import { encodeCbor, equalBytes, fromBase64Url, signingKeyId, toBeSigned } from '@astis/protocol';
 import { backend } from '#backend';
 import type { AeadKey } from './backend.ts';
 import { erase, payloadKeyBytes } from './dek.ts';
 import { CryptoError } from './errors.ts';
 import type { Signer } from './signing.ts';
+import { verifyRaw } from './signing.ts';
 
 /** The key of one envelope's chunks. It can encrypt and decrypt, and can't be read out. */
 export interface PayloadKey {
@@ -56,8 +58,14 @@ export async function decryptChunk(
   ciphertext: Uint8Array,
   hash: Uint8Array,
 ): Promise<Uint8Array> {
-  throw new CryptoError('chunk_modified', `not implemented yet ${key}${index}${last}${ciphertext}${hash}`);
+  if (!equalBytes(await backend.sha256Chunk(ciphertext), hash)) throw chunkModified(index);
+  const plaintext = await key.aead.open(chunkNonce(index, last), ciphertext);
+  if (plaintext === undefined) throw chunkModified(index);
+  return plaintext;
 }
+
+const chunkModified = (index: number): CryptoError =>
+  new CryptoError('chunk_modified', `chunk ${index} is not as it was sealed`);
 
 /** What the payload's signature covers. */
 export interface PayloadDigest {
@@ -68,10 +76,18 @@ export interface PayloadDigest {
   readonly chunkHashes: Uint8Array;
 }
 
-/** The 64 bytes at the envelope's end. */
-export async function signPayload(digest: PayloadDigest, signer: Signer): Promise<Uint8Array> {
-  throw new CryptoError('signature_invalid', `not implemented yet ${digest}${signer}`);
-}
+/** CBOR [artifact id, header hash, plaintext length, SHA-256(all chunk hashes)]. */
+export const encodePayloadDigest = (digest: PayloadDigest): Uint8Array =>
+  encodeCbor([
+    fromBase64Url(digest.artifactId),
+    digest.headerHash,
+    digest.plaintextBytes,
+    backend.sha256(digest.chunkHashes),
+  ]);
+
+/** The 64 bytes at the envelope's end: the signature alone of an `astis/payload` object. */
+export const signPayload = (digest: PayloadDigest, signer: Signer): Promise<Uint8Array> =>
+  signer.sign(toBeSigned('astis/payload', signer.keyId, encodePayloadDigest(digest)));
 
 /** @throws CryptoError `signature_invalid` */
 export function verifyPayload(
@@ -79,5 +95,6 @@ export function verifyPayload(
   signature: Uint8Array,
   sealerKey: SigningPublicKey,
 ): void {
-  throw new CryptoError('signature_invalid', `not implemented yet ${digest}${signature}${sealerKey}`);
+  const keyId = signingKeyId(sealerKey);
+  verifyRaw('astis/payload', keyId, encodePayloadDigest(digest), signature, sealerKey);
 }

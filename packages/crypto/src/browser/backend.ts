@@ -2,10 +2,12 @@
  * Browser backend: WebCrypto for bulk AES and hashing, which every browser has, and noble for what browsers
  * lack or only some have (X-Wing, Ed25519, synchronous hashing).
  */
-import type { KemName, SigningPublicKey } from '@astis/protocol';
-import { ed25519 } from '@noble/curves/ed25519.js';
+import type { KemName, KemPublicKey, SigningPublicKey } from '@astis/protocol';
+import { ed25519, x25519 } from '@noble/curves/ed25519.js';
+import { p256 } from '@noble/curves/nist.js';
 import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { MLKEM768X25519 } from '@noble/post-quantum/hybrid.js';
 import * as noble from '@panva/hpke-noble';
 import * as hpke from 'hpke';
 import type { Backend } from '../backend.ts';
@@ -26,6 +28,12 @@ const SUITES: Record<KemName, hpke.CipherSuite> = {
   'X-Wing': suite(noble.KEM_MLKEM768_X25519),
   X25519: suite(noble.KEM_DHKEM_X25519_HKDF_SHA256),
   'P-256': suite(noble.KEM_DHKEM_P256_HKDF_SHA256),
+};
+
+const PUBLIC_OF: Record<KemName, (raw: Uint8Array) => Uint8Array> = {
+  'X-Wing': (seed) => MLKEM768X25519.getPublicKey(seed),
+  X25519: (raw) => x25519.getPublicKey(raw),
+  'P-256': (raw) => p256.getPublicKey(raw, false),
 };
 
 export const backend: Backend = {
@@ -70,4 +78,5 @@ export const backend: Backend = {
     }
   },
   hpke: (kem) => SUITES[kem],
+  kemPublicKey: (kem, privateKey) => PUBLIC_OF[kem](privateKey) as KemPublicKey,
 };

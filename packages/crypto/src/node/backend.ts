@@ -1,8 +1,6 @@
 /** node:crypto backend. Everything is native; prepared key objects are kept where keys come again and again. */
 import type { KeyObject } from 'node:crypto';
 import {
-  createCipheriv,
-  createDecipheriv,
   createPrivateKey,
   createPublicKey,
   createSecretKey,
@@ -12,10 +10,16 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import type { KemName, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
+import type { KemName, KemPublicKey, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
 import { concat, toBase64Url } from '@astis/protocol';
-import * as hpke from 'hpke';
+import { CipherSuite } from 'hpke';
 import type { AeadKey, Backend } from '../backend.ts';
+import { aes256gcm as gcm, openGcm, sealGcm } from './hpke/aead.ts';
+import { dhkemP256, dhkemX25519 } from './hpke/dhkem.ts';
+import { hkdfSha256 } from './hpke/kdf.ts';
+import { p256FromPrivate } from './hpke/p256.ts';
+import { x25519FromPrivate } from './hpke/x25519.ts';
+import { xwing, xwingFromSeed, xwingPublicBytes } from './hpke/xwing.ts';
 
 // DER prefixes of RFC 8410 keys: the raw 32 bytes follow.
 const ED25519_PKCS8 = Uint8Array.of(
@@ -38,7 +42,6 @@ const ED25519_PKCS8 = Uint8Array.of(
 );
 const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
 
-const TAG_BYTES = 16;
 const NO_AAD = new Uint8Array(0);
 
 /** A plain Uint8Array over the same memory: callers must not come to depend on Buffer. */
@@ -79,35 +82,21 @@ function publicKeyOf(raw: SigningPublicKey): KeyObject | undefined {
 function aes256gcm(key: Uint8Array): AeadKey {
   const secret = createSecretKey(key);
   return {
-    async seal(nonce, plaintext, aad = NO_AAD) {
-      const cipher = createCipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES });
-      cipher.setAAD(aad);
-      return concat(cipher.update(plaintext), cipher.final(), cipher.getAuthTag());
-    },
-    async open(nonce, ciphertext, aad = NO_AAD) {
-      if (ciphertext.length < TAG_BYTES) return undefined;
-      const decipher = createDecipheriv('aes-256-gcm', secret, nonce, { authTagLength: TAG_BYTES });
-      decipher.setAAD(aad);
-      decipher.setAuthTag(ciphertext.subarray(ciphertext.length - TAG_BYTES));
-      const plaintext = decipher.update(ciphertext.subarray(0, ciphertext.length - TAG_BYTES));
-      try {
-        decipher.final();
-      } catch {
-        plaintext.fill(0);
-        return undefined;
-      }
-      return plain(plaintext);
-    },
+    seal: async (nonce, plaintext, aad = NO_AAD) => sealGcm(secret, nonce, plaintext, aad),
+    open: async (nonce, ciphertext, aad = NO_AAD) => openGcm(secret, nonce, ciphertext, aad),
   };
 }
 
-const suite = (kem: hpke.KEMFactory): hpke.CipherSuite =>
-  new hpke.CipherSuite(kem, hpke.KDF_HKDF_SHA256, hpke.AEAD_AES_256_GCM);
+const SUITES: Record<KemName, CipherSuite> = {
+  'X-Wing': new CipherSuite(xwing, hkdfSha256, gcm),
+  X25519: new CipherSuite(dhkemX25519, hkdfSha256, gcm),
+  'P-256': new CipherSuite(dhkemP256, hkdfSha256, gcm),
+};
 
-const SUITES: Record<KemName, hpke.CipherSuite> = {
-  'X-Wing': suite(hpke.KEM_MLKEM768_X25519),
-  X25519: suite(hpke.KEM_DHKEM_X25519_HKDF_SHA256),
-  'P-256': suite(hpke.KEM_DHKEM_P256_HKDF_SHA256),
+const PUBLIC_OF: Record<KemName, (raw: Uint8Array) => Uint8Array> = {
+  'X-Wing': (seed) => xwingPublicBytes(xwingFromSeed(seed)),
+  X25519: (raw) => x25519FromPrivate(raw).publicBytes,
+  'P-256': (raw) => p256FromPrivate(raw).publicBytes,
 };
 
 export const backend: Backend = {
@@ -129,4 +118,5 @@ export const backend: Backend = {
     return key !== undefined && signature.length === 64 && verify(null, message, key, signature);
   },
   hpke: (kem) => SUITES[kem],
+  kemPublicKey: (kem, privateKey) => PUBLIC_OF[kem](privateKey) as KemPublicKey,
 };

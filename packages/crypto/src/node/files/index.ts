@@ -4,7 +4,8 @@
  * cancel nothing is left.
  */
 import type { Readable, Writable } from 'node:stream';
-import type { Dek, EnvelopeLayout, Statement } from '@astis/protocol';
+import type { Dek, EnvelopeLayout } from '@astis/protocol';
+import type { OpeningKey } from '../../envelope.ts';
 import { CryptoError } from '../../errors.ts';
 import type { SealedHeader } from '../../header.ts';
 import type { Signer } from '../../signing.ts';
@@ -50,9 +51,7 @@ export interface EnvelopeFile {
    * @throws CryptoError `header_mismatch`, `statement_mismatch`, `commitment_mismatch`, `signature_invalid`,
    * `chunk_modified`, `truncated`
    */
-  extract(
-    input: { readonly dek: Dek; readonly statement: Statement; readonly sink: FileSink } & TransferOptions,
-  ): Promise<void>;
+  extract(input: OpeningKey & { readonly sink: FileSink } & TransferOptions): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -69,12 +68,7 @@ export async function openEnvelopeFile(
 
 /** {@link openEnvelopeFile}, `extract` and `close` in one. */
 export async function openFile(
-  input: {
-    readonly source: FileSource;
-    readonly sink: FileSink;
-    readonly dek: Dek;
-    readonly statement: Statement;
-  } & TransferOptions,
+  input: OpeningKey & { readonly source: FileSource; readonly sink: FileSink } & TransferOptions,
 ): Promise<void> {
   const file = await openEnvelopeFile(input.source, input);
   try {
