@@ -1,0 +1,18 @@
+export type { CompiledPolicy } from './compile.ts';
+export { compilePolicy } from './compile.ts';
+export type { Decision } from './decide.ts';
+export { decide } from './decide.ts';
+export { defaultPolicyDocument } from './default-document.ts';
+export type { FieldChange, PolicyChange, PolicyDiff, PolicyText } from './diff.ts';
+export { diffPolicies } from './diff.ts';
+export { MAX_CEDAR_BYTES, MAX_POLICIES, MAX_TTL_SECONDS, PolicyDocument } from './document.ts';
+export { policyEngineHealthy } from './engine.ts';
+export type { PolicyErrorCode, PolicyProblem } from './errors.ts';
+export { PolicyError } from './errors.ts';
+export type { Explanation, UnmetPermit } from './explain.ts';
+export { explain } from './explain.ts';
+export type { PolicyAction, PolicyCapsule, PolicyPerson, PolicyRequest } from './request.ts';
+export { POLICY_ACTIONS } from './request.ts';
+export { cedarSchema } from './schema.ts';
+export type { TtlAnswer } from './ttl.ts';
+export { effectiveTtl } from './ttl.ts';
