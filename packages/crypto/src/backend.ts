@@ -8,7 +8,7 @@ import type {
   KemPublicKey,
   SigningPrivateKey,
   SigningPublicKey,
-} from '@astis/protocol';
+} from '@astis/protocol/formats';
 import type { CipherSuite } from 'hpke';
 
 /** An AES-256-GCM key (NIST SP 800-38D): 12-byte nonces, 16-byte tags at the ciphertext's end. */

@@ -8,8 +8,8 @@ import type {
   TenantId,
   WrapBytes,
   WrapContext,
-} from '@astis/protocol';
-import { decodeWrap } from '@astis/protocol';
+} from '@astis/protocol/formats';
+import { decodeWrap } from '@astis/protocol/formats';
 import { verifyCertificate } from './identity.ts';
 import type { Unwrapper } from './kem.ts';
 import { verifyLinkChain } from './links.ts';

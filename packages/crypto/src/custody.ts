@@ -2,8 +2,8 @@
  * `@astis/crypto/custody`: what only the CVS may import, because it uses private organisation and holding keys.
  * A lint rule keeps every other workspace out.
  */
-import type { KeyId, TenantId, WrapBytes, WrapContext } from '@astis/protocol';
-import { concat, encodeCbor, fromBase64Url, uuidBytes } from '@astis/protocol';
+import type { KeyId, TenantId, WrapBytes, WrapContext } from '@astis/protocol/formats';
+import { concat, encodeCbor, fromBase64Url, uuidBytes } from '@astis/protocol/formats';
 import { backend } from '#backend';
 import { erase } from './dek.ts';
 import { CryptoError } from './errors.ts';

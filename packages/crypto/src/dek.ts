@@ -1,7 +1,7 @@
 /** The DEK of an artifact and what is derived from it (HKDF-SHA256, RFC 5869). */
 
-import type { ArtifactId, Dek, DekCommitment, HeaderHash } from '@astis/protocol';
-import { artifactIdText, equalBytes, fromBase64Url, utf8 } from '@astis/protocol';
+import type { ArtifactId, Dek, DekCommitment, HeaderHash } from '@astis/protocol/formats';
+import { artifactIdText, equalBytes, fromBase64Url, utf8 } from '@astis/protocol/formats';
 import { backend } from '#backend';
 import { CryptoError } from './errors.ts';
 

@@ -1,5 +1,5 @@
 /** Whole envelopes: sealing bytes in memory, and reading any envelope at random. */
-import type { Dek, EnvelopeLayout, KeyCertificate, Statement } from '@astis/protocol';
+import type { Dek, EnvelopeLayout, KeyCertificate, Statement } from '@astis/protocol/formats';
 import {
   CHUNK_BYTES,
   concat,
@@ -12,7 +12,7 @@ import {
   ProtocolError,
   SIGNATURE_BYTES,
   TAG_BYTES,
-} from '@astis/protocol';
+} from '@astis/protocol/formats';
 import { checkCommitment } from './dek.ts';
 import { CryptoError } from './errors.ts';
 import type { SealedHeader } from './header.ts';

@@ -8,8 +8,8 @@ import type {
   HeaderHash,
   SigningPublicKey,
   TenantId,
-} from '@astis/protocol';
-import { decodeEnvelopeHeader, encodeEnvelopeHeader } from '@astis/protocol';
+} from '@astis/protocol/formats';
+import { decodeEnvelopeHeader, encodeEnvelopeHeader } from '@astis/protocol/formats';
 import { backend } from '#backend';
 import { dekCommitment } from './dek.ts';
 

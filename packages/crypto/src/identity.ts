@@ -1,12 +1,18 @@
 /** Certificates, enrolment and revocation: the signed objects of protocol/identity.ts. */
-import type { KeyCertificate, KeyRegistration, Signed, SigningPublicKey, TenantId } from '@astis/protocol';
+import type {
+  KeyCertificate,
+  KeyRegistration,
+  Signed,
+  SigningPublicKey,
+  TenantId,
+} from '@astis/protocol/formats';
 import {
   decodeCertificate,
   decodeRegistration,
   decodeSign1,
   encodeCertificate,
   encodeRegistration,
-} from '@astis/protocol';
+} from '@astis/protocol/formats';
 import { CryptoError } from './errors.ts';
 import type { Signer } from './signing.ts';
 import { signObject, verifyObject } from './signing.ts';

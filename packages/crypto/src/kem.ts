@@ -1,7 +1,7 @@
 /** KEM keys: serialised pairs, and the handle that opens what was sealed to one. */
 
-import type { KemName, KemPrivateKey, KemPublicKey, KeyId } from '@astis/protocol';
-import { KEMS, kemKeyId } from '@astis/protocol';
+import type { KemName, KemPrivateKey, KemPublicKey, KeyId } from '@astis/protocol/formats';
+import { KEMS, kemKeyId } from '@astis/protocol/formats';
 import { DecapError, DeserializeError, EncapError, OpenError } from 'hpke';
 import { backend } from '#backend';
 import { CryptoError } from './errors.ts';

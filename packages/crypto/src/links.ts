@@ -7,8 +7,15 @@ import type {
   SigningPublicKey,
   Statement,
   WrapBytes,
-} from '@astis/protocol';
-import { decodeLink, decodeWrap, encodeLink, equalBytes, ORGANISATION, wrapHash } from '@astis/protocol';
+} from '@astis/protocol/formats';
+import {
+  decodeLink,
+  decodeWrap,
+  encodeLink,
+  equalBytes,
+  ORGANISATION,
+  wrapHash,
+} from '@astis/protocol/formats';
 import { CryptoError } from './errors.ts';
 import type { Signer } from './signing.ts';
 import { signObject, verifyObject } from './signing.ts';

@@ -3,8 +3,8 @@
  * 1 MiB; and the sealer's signature over the hashes of the ciphertext chunks.
  */
 
-import type { ArtifactId, Dek, HeaderHash, SigningPublicKey } from '@astis/protocol';
-import { encodeCbor, equalBytes, fromBase64Url, signingKeyId, toBeSigned } from '@astis/protocol';
+import type { ArtifactId, Dek, HeaderHash, SigningPublicKey } from '@astis/protocol/formats';
+import { encodeCbor, equalBytes, fromBase64Url, signingKeyId, toBeSigned } from '@astis/protocol/formats';
 import { backend } from '#backend';
 import type { AeadKey } from './backend.ts';
 import { erase, payloadKeyBytes } from './dek.ts';

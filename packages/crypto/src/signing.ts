@@ -1,7 +1,7 @@
 /** Signing and checking COSE_Sign1 objects (RFC 9052) with Ed25519 (RFC 8032). */
 
-import type { KeyId, Signed, SignedType, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
-import { decodeSign1, encodeSign1, signingKeyId, toBeSigned } from '@astis/protocol';
+import type { KeyId, Signed, SignedType, SigningPrivateKey, SigningPublicKey } from '@astis/protocol/formats';
+import { decodeSign1, encodeSign1, signingKeyId, toBeSigned } from '@astis/protocol/formats';
 import { backend } from '#backend';
 import { CryptoError } from './errors.ts';
 

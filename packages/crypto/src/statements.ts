@@ -1,6 +1,6 @@
 /** The sealer's statement. */
-import type { KeyCertificate, Signed, Statement } from '@astis/protocol';
-import { canonicalStatement, decodeStatement, encodeStatement } from '@astis/protocol';
+import type { KeyCertificate, Signed, Statement } from '@astis/protocol/formats';
+import { canonicalStatement, decodeStatement, encodeStatement } from '@astis/protocol/formats';
 import { CryptoError } from './errors.ts';
 import type { Signer } from './signing.ts';
 import { signObject, verifyObject } from './signing.ts';

@@ -1,6 +1,22 @@
 /** Wrapping a DEK to recipients by HPKE (RFC 9180, base mode), each wrap bound to its {@link WrapContext}. */
-import type { Address, Dek, KemName, KemPublicKey, KeyId, WrapBytes, WrapContext } from '@astis/protocol';
-import { decodeWrap, encodeWrap, fromBase64Url, kemKeyId, utf8, WRAP_INFO, wrapAad } from '@astis/protocol';
+import type {
+  Address,
+  Dek,
+  KemName,
+  KemPublicKey,
+  KeyId,
+  WrapBytes,
+  WrapContext,
+} from '@astis/protocol/formats';
+import {
+  decodeWrap,
+  encodeWrap,
+  fromBase64Url,
+  kemKeyId,
+  utf8,
+  WRAP_INFO,
+  wrapAad,
+} from '@astis/protocol/formats';
 import { checkCommitment, DEK_BYTES, erase } from './dek.ts';
 import { CryptoError } from './errors.ts';
 import type { Unwrapper } from './kem.ts';

@@ -2,7 +2,7 @@
  * Browser backend: WebCrypto for bulk AES and hashing, which every browser has, and noble for what browsers
  * lack or only some have (X-Wing, Ed25519, synchronous hashing).
  */
-import type { KemName, KemPublicKey, SigningPublicKey } from '@astis/protocol';
+import type { KemName, KemPublicKey, SigningPublicKey } from '@astis/protocol/formats';
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { p256 } from '@noble/curves/nist.js';
 import { hkdf } from '@noble/hashes/hkdf.js';

@@ -10,8 +10,8 @@ import {
   sign,
   verify,
 } from 'node:crypto';
-import type { KemName, KemPublicKey, SigningPrivateKey, SigningPublicKey } from '@astis/protocol';
-import { concat, toBase64Url } from '@astis/protocol';
+import type { KemName, KemPublicKey, SigningPrivateKey, SigningPublicKey } from '@astis/protocol/formats';
+import { concat, toBase64Url } from '@astis/protocol/formats';
 import { CipherSuite } from 'hpke';
 import type { AeadKey, Backend } from '../backend.ts';
 import { aes256gcm as gcm, openGcm, sealGcm } from './hpke/aead.ts';
