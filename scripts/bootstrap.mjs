@@ -16,13 +16,16 @@ function fail(message) {
 
 function run(command, args, options = {}) {
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: 'inherit', ...options });
-  if (error !== undefined || status !== 0) fail(`\`${command} ${args.join(' ')}\` failed; its output is above.`);
+  if (error !== undefined || status !== 0)
+    fail(`\`${command} ${args.join(' ')}\` failed; its output is above.`);
 }
 
 /** `npm ci`, where the lockfile is another than that of the last install. */
 function installPackages() {
   const stamp = join(root, 'node_modules', '.astis-lockfile');
-  const lockfile = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lockfile = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lockfile) return;
   console.error('astis: installing packages (npm ci)');
   run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], { stdio: ['ignore', 2, 2] });
@@ -48,11 +51,15 @@ function installDebianPackages() {
   const byHand = `Install them by hand: sudo apt-get install ${missing.join(' ')}`;
   const can = (command, args) => spawnSync(command, args, { stdio: 'ignore' }).status === 0;
   if (!can('apt-get', ['--version'])) {
-    fail(`the tests need these Debian packages, and there is no apt-get here: ${missing.join(', ')}. ${byHand}`);
+    fail(
+      `the tests need these Debian packages, and there is no apt-get here: ${missing.join(', ')}. ${byHand}`,
+    );
   }
   const sudo = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   if (sudo.length > 0 && !can('sudo', ['-n', 'true'])) {
-    fail(`the tests need these Debian packages, and installing them needs root: ${missing.join(', ')}. ${byHand}`);
+    fail(
+      `the tests need these Debian packages, and installing them needs root: ${missing.join(', ')}. ${byHand}`,
+    );
   }
   console.error(`astis: installing Debian packages: ${missing.join(' ')}`);
   const apt = (...args) => {
