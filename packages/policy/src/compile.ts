@@ -102,9 +102,11 @@ function checkDocument(input: unknown): PolicyDocument {
 function shapeProblems(input: unknown): [PolicyProblem, ...PolicyProblem[]] {
   const [first, ...rest] = Value.Errors(PolicyDocument, input)
     .slice(0, 20)
-    .map(
-      ({ message, instancePath }): PolicyProblem => ({ message: message.slice(0, 500), path: instancePath }),
-    );
+    // An unknown field is reported twice: where it stands, which is kept, and on the object around it.
+    .filter(({ keyword }) => keyword !== 'additionalProperties')
+    .map(({ keyword, message, instancePath }): PolicyProblem => {
+      return { message: keyword === 'boolean' ? 'unknown field' : message.slice(0, 500), path: instancePath };
+    });
   return first === undefined ? [{ message: 'not a policy document' }] : [first, ...rest];
 }
 

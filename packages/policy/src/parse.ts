@@ -95,9 +95,13 @@ function duplicates(policies: readonly ParsedPolicy[], cedar: string): PolicyPro
   return problems;
 }
 
+/** The validator's words for a policy that no request can meet. It only warns; an administrator is better stopped. */
+const NEVER_APPLIES = /policy is impossible|unable to find an applicable action/;
+
 /**
- * Checks policies against the schema in Cedar's strict mode. Throws `policy_invalid`; answers the validator's
- * warnings, such as a policy that can never apply.
+ * Checks policies against the schema in Cedar's strict mode, and that each can apply to some request: a forbid that
+ * never does, for a misspelt action group say, forbids nothing. Throws `policy_invalid`; answers the validator's other
+ * warnings.
  */
 export function validateStrictly(policies: readonly ParsedPolicy[], cedar: string): readonly PolicyProblem[] {
   const answer = validatePolicies({
@@ -115,7 +119,10 @@ export function validateStrictly(policies: readonly ParsedPolicy[], cedar: strin
     });
   const errors = problems(answer.validationErrors);
   if (errors.length > 0) throw refuse('policy_invalid', errors);
-  return inOrder(problems(answer.validationWarnings)).slice(0, MAX_PROBLEMS);
+  const warnings = problems(answer.validationWarnings);
+  const idle = warnings.filter(({ message }) => NEVER_APPLIES.test(message));
+  if (idle.length > 0) throw refuse('policy_invalid', idle);
+  return inOrder(warnings).slice(0, MAX_PROBLEMS);
 }
 
 /** Cedar's errors as ours. Its offsets are bytes into `text`, which stands at `index` of the whole. */
