@@ -42,14 +42,22 @@ export function parsePolicies(cedar: string): readonly ParsedPolicy[] {
   if (parts.policies.length > MAX_POLICIES) {
     throw refuse('policy_too_large', [{ message: `more than ${MAX_POLICIES} policies`, path: '/cedar' }]);
   }
-  const searchable = blankComments(cedar);
-  const policies = parts.policies.map((text) =>
-    parsePolicy(text, searchable.indexOf(blankComments(text)), cedar),
-  );
+  const policies = located(parts.policies, cedar).map(({ text, index }) => parsePolicy(text, index, cedar));
   policies.sort((a, b) => a.index - b.index);
   const problems = duplicates(policies, cedar);
   if (problems.length > 0) throw refuse('policy_invalid', problems);
   return policies;
+}
+
+/** Cedar hands the policies out without their places, and not in their order. */
+function located(texts: readonly string[], cedar: string): { text: string; index: number }[] {
+  const searchable = blankComments(cedar);
+  const found = new Map<string, number>();
+  return texts.map((text) => {
+    const index = searchable.indexOf(blankComments(text), (found.get(text) ?? -1) + 1);
+    found.set(text, index);
+    return { text, index };
+  });
 }
 
 function checkCharacters(cedar: string): void {
