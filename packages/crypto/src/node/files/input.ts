@@ -1,13 +1,14 @@
 /** Where bytes come from: a regular file, which is read at any place, or a stream, which is read once. */
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
+import { createReadStream, ReadStream } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open, stat, unlink } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { addAbortSignal } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { release } from './chunk-jobs.js';
 
 /** A path, or a stream such as process.stdin. */
 export type FileSource = string | Readable;
@@ -37,14 +38,17 @@ export async function closeInput(input: Input): Promise<void> {
   if (input.kind === 'file') await input.handle.close();
 }
 
+const SPOOL_BYTES = 1 << 20;
+
 /** Copies a stream into a nameless temporary file: it is gone as soon as the handle is closed. */
 export async function spool(stream: Readable, signal: AbortSignal | undefined): Promise<FileHandle> {
   const path = join(tmpdir(), `astis-${randomBytes(12).toString('hex')}.spool`);
   const handle = await open(path, 'wx+', 0o600);
   try {
     await unlink(path);
-    if (signal !== undefined) addAbortSignal(signal, stream);
-    await pipeline(stream, handle.createWriteStream({ autoClose: false }));
+    const buffer = new ArrayBuffer(SPOOL_BYTES);
+    for await (const { length } of cut(stream, SPOOL_BYTES, () => buffer, signal))
+      await handle.writeFile(new Uint8Array(buffer, 0, length));
     return handle;
   } catch (error) {
     await handle.close();
@@ -70,6 +74,8 @@ export async function* cut(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<StreamChunk, void> {
   if (signal !== undefined) addAbortSignal(signal, stream);
+  // Streams of the system give memory away with each piece; left to the garbage collector it would pile up.
+  const releases = stream === process.stdin || stream instanceof Socket || stream instanceof ReadStream;
   let buffer = takeBuffer();
   let length = 0;
   for await (const piece of stream) {
@@ -85,6 +91,7 @@ export async function* cut(
       length += part.length;
       at += part.length;
     }
+    if (releases) release(piece);
   }
   yield { buffer, length, last: true };
 }

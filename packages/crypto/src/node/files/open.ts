@@ -62,7 +62,7 @@ class OpenEnvelopeFile implements EnvelopeFile {
     const chunkHashes = await readExactly(this.#handle, hashesAt, chunks * HASH_BYTES);
     const signature = await readExactly(this.#handle, signatureAt, SIGNATURE_BYTES);
     verifyEnvelope({ header, layout, chunkHashes, signature }, input);
-    await publish(input.sink, MODE, input.signal, (output) => this.#write(output, chunkHashes, input));
+    await publish(input.sink, MODE, input, (output) => this.#write(output, chunkHashes, input));
   }
 
   async #write(output: Output, chunkHashes: Uint8Array, input: OpeningKey & TransferOptions): Promise<void> {

@@ -7,12 +7,16 @@ import { open, realpath, rename, stat, unlink } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import type { Writable } from 'node:stream';
+import { release } from './chunk-jobs.js';
+import type { TransferOptions } from './transfer.ts';
 
 /** A path, or a stream such as process.stdout (which is not ended). */
 export type FileSink = string | Writable;
 
 /** After so many bytes the system is told to begin writing to disk, so that the final sync has little left. */
 const FLUSH_BYTES = 64 << 20;
+
+export type OutputOptions = Pick<TransferOptions, 'signal' | 'durable'>;
 
 export interface Output {
   /** The file that chunks may be written into at their place; undefined for a stream. */
@@ -69,11 +73,13 @@ class FileOutput implements Output {
   readonly #path: string;
   readonly #temporary: string;
   readonly #handle: FileHandle;
+  readonly #durable: boolean;
   #unflushed = 0;
   #flushing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(path: string, temporary: string, handle: FileHandle) {
+  constructor(path: string, temporary: string, handle: FileHandle, durable: boolean) {
+    this.#durable = durable;
     this.#path = path;
     this.#temporary = temporary;
     this.#handle = handle;
@@ -95,6 +101,7 @@ class FileOutput implements Output {
   }
 
   wrote(bytes: number): void {
+    if (!this.#durable) return;
     this.#unflushed += bytes;
     if (this.#unflushed < FLUSH_BYTES || this.#flushing !== undefined) return;
     this.#unflushed = 0;
@@ -109,11 +116,11 @@ class FileOutput implements Output {
 
   async commit(): Promise<void> {
     await this.#flushing;
-    await this.#handle.sync();
+    if (this.#durable) await this.#handle.sync();
     await this.#close();
     await rename(this.#temporary, this.#path);
     untrack(this.#temporary);
-    await syncFolder(dirname(this.#path));
+    if (this.#durable) await syncFolder(dirname(this.#path));
   }
 
   async discard(): Promise<void> {
@@ -163,8 +170,7 @@ class StreamOutput implements Output {
 
   async handOver(bytes: Uint8Array): Promise<void> {
     await this.write(bytes);
-    if (this.#releases && bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength === bytes.length)
-      bytes.buffer.transfer(0);
+    if (this.#releases) release(bytes);
   }
 
   wrote(): void {
@@ -196,7 +202,11 @@ async function existing(
 }
 
 /** `mode` is for a new file, before the umask. A pipe or device given by path is written as a stream. */
-async function openOutput(sink: FileSink, mode: number, signal: AbortSignal | undefined): Promise<Output> {
+async function openOutput(
+  sink: FileSink,
+  mode: number,
+  { signal, durable = true }: OutputOptions,
+): Promise<Output> {
   if (typeof sink !== 'string') return new StreamOutput(sink, false, signal);
   const found = await existing(sink);
   if (found !== undefined && !found.regular) return new StreamOutput(createWriteStream(sink), true, signal);
@@ -204,7 +214,7 @@ async function openOutput(sink: FileSink, mode: number, signal: AbortSignal | un
   const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`);
   track(temporary);
   try {
-    return new FileOutput(path, temporary, await open(temporary, 'wx', mode));
+    return new FileOutput(path, temporary, await open(temporary, 'wx', mode), durable);
   } catch (error) {
     untrack(temporary);
     throw error;
@@ -218,10 +228,11 @@ async function openOutput(sink: FileSink, mode: number, signal: AbortSignal | un
 export async function publish<T>(
   sink: FileSink,
   mode: number,
-  signal: AbortSignal | undefined,
+  options: OutputOptions,
   write: (output: Output) => Promise<T>,
 ): Promise<T> {
-  const output = await openOutput(sink, mode, signal);
+  const { signal } = options;
+  const output = await openOutput(sink, mode, options);
   try {
     const result = await write(output);
     signal?.throwIfAborted();

@@ -103,7 +103,7 @@ export async function sealFile(options: SealFileInput): Promise<EnvelopeLayout> 
   signal?.throwIfAborted();
   const input = await openInput(source);
   try {
-    return await publish(sink, MODE, signal, (output) => sealTo(output, input, options));
+    return await publish(sink, MODE, options, (output) => sealTo(output, input, options));
   } finally {
     await closeInput(input);
   }

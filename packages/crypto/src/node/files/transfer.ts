@@ -16,6 +16,11 @@ export interface TransferOptions {
   readonly onProgress?: ((progress: Progress) => void) | undefined;
   /** Cancels; the promise rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * Whether an output file is on disk (fsync), its name too, before the promise resolves. Default true; with
+   * false a power cut soon afterwards may lose it, as it may lose what `cp` has just copied.
+   */
+  readonly durable?: boolean | undefined;
 }
 
 /** The jobs of a file of known length. With `oneByOne`, a job is one chunk, so that its output can be handed on. */

@@ -105,8 +105,22 @@ function inline(setup: ChunkSetup): ChunkWorkers {
   };
 }
 
+/** Decides when the first job of a stream shows whether there will be more. */
+function onDemand(setup: ChunkSetup, count: number): ChunkWorkers {
+  let workers: ChunkWorkers | undefined;
+  return {
+    width: count * (1 + QUEUED),
+    run(job) {
+      workers ??= job.ends ? inline(setup) : onThreads(setup, count);
+      return workers.run(job);
+    },
+    close: async () => workers?.close(),
+  };
+}
+
 /** `chunks` is undefined where a stream's length isn't known. */
 export function startWorkers(setup: ChunkSetup, chunks: number | undefined): ChunkWorkers {
-  if (chunks !== undefined && chunks <= INLINE_CHUNKS) return inline(setup);
-  return onThreads(setup, Math.min(availableParallelism(), MAX_THREADS));
+  const count = Math.min(availableParallelism(), MAX_THREADS);
+  if (chunks === undefined) return onDemand(setup, count);
+  return chunks <= INLINE_CHUNKS ? inline(setup) : onThreads(setup, count);
 }
