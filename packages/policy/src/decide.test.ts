@@ -251,6 +251,14 @@ describe('every dimension of a policy', () => {
     expect(outcome(rule, { ...seal, principal: bob, capsule: capsule({ recipient: alice }) })).toBe('allow');
   });
 
+  it('all circumstances at once', () => {
+    const noon = `{ now: datetime("2026-03-02T12:00:00Z"), date: "2026-03-02", hour: 12, minute: 0, weekday: 1,
+      ip: ip("10.1.2.3"), approved: false }`;
+    expect(outcome(forbidRelease(`when { context == ${noon} }`), release())).toBe('approval_required');
+    expect(outcome(forbidRelease(`unless { [${noon}].contains(context) }`), release())).toBe('allow');
+    expect(outcome(forbidRelease(`unless { context == ${noon} }`), release({ ip: '10.1.2.4' }))).toBe('deny');
+  });
+
   it('programs', () => {
     const rule = forbidRelease('when { principal.service }');
     expect(outcome(rule, release({ principal: { ...bob, service: true } }))).toBe('deny');

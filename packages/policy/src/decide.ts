@@ -2,7 +2,7 @@ import type { Response } from '@cedar-policy/cedar-wasm';
 import { cedarCall } from './cedar-call.ts';
 import type { ActionPolicies, CompiledPolicy } from './compile.ts';
 import { remember, remembered } from './decision-cache.ts';
-import { isAuthorized } from './engine.ts';
+import { assertHealthy, isAuthorized } from './engine.ts';
 import type { PolicyProblem } from './errors.ts';
 import { preparsedName } from './preparsed.ts';
 import type { PolicyRequest } from './request.ts';
@@ -30,6 +30,7 @@ const NOT_EVALUATED = 'The policy could not be evaluated.';
  */
 export function decide(compiled: CompiledPolicy, request: PolicyRequest): Decision {
   try {
+    assertHealthy();
     const policies = compiled.actions.get(request.action);
     if (policies === undefined) return failed([{ message: 'unknown action' }]);
     const response = ask(compiled, policies, request);

@@ -12,11 +12,16 @@ let healthy = true;
 /** False once the Cedar engine broke down: this process refuses every decision and has to be started again. */
 export const policyEngineHealthy = (): boolean => healthy;
 
+/** Throws `policy_engine_failed` unless healthy: for those who can answer without asking the engine. */
+export function assertHealthy(): void {
+  if (!healthy) throw brokenDown();
+}
+
 function guarded<Arguments extends readonly unknown[], Answer>(
   call: (...input: Arguments) => Answer,
 ): (...input: Arguments) => Answer {
   return (...input) => {
-    if (!healthy) throw brokenDown();
+    assertHealthy();
     try {
       return call(...input);
     } catch (error) {
