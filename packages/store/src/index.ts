@@ -1,4 +1,5 @@
 /** PostgreSQL: the only place with SQL. */
+export * from './custody/index.ts';
 export { type Connection, Database, type Tx } from './database.ts';
 export { startEmbeddedPostgres } from './embedded/index.ts';
 export { DataDirInUseError, type PostgresServer, startPostgres } from './embedded/server.ts';

@@ -45,10 +45,12 @@ const up = `
     kem_key_id bytea not null,
     signing_key_id bytea,
     certificate bytea not null,
-    revoked_at timestamptz,
+    ended_at timestamptz,
+    -- Taken back by an admin, and not just followed by a newer one.
+    revoked boolean not null default false,
     primary key (tenant_id, serial)
   );
-  create unique index certificates_live on certificates (tenant_id, address) where revoked_at is null;
+  create unique index certificates_live on certificates (tenant_id, address) where ended_at is null;
   create index certificates_signing on certificates (tenant_id, signing_key_id);
   create index certificates_kem on certificates (tenant_id, kem_key_id);
   ${tenantTable('certificates', ROLE, 'select, insert, update')}
