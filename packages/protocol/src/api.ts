@@ -347,3 +347,95 @@ export const Rotation = Type.Object(
   closed,
 );
 export type Rotation = Static<typeof Rotation>;
+
+// ---- policy
+export const Policy = Type.Object(
+  {
+    version: Type.Integer(),
+    document: Type.Unknown({ description: 'The policy document; docs/policy.md describes it' }),
+    createdBy: Type.String(),
+    createdAt: Time('Set'),
+  },
+  closed,
+);
+export type Policy = Static<typeof Policy>;
+export const PolicySet = Type.Object(
+  {
+    document: Type.Unknown({ description: 'The whole new document' }),
+    expectedVersion: Type.Integer({ description: 'The version which the change was made on', minimum: 0 }),
+  },
+  closed,
+);
+export const PolicyChanged = Type.Object(
+  { version: Type.Integer(), diff: Type.Unknown({ description: 'What changed, as the log has it' }) },
+  closed,
+);
+export const PolicyDryRun = Type.Object(
+  {
+    artifactId: ArtifactIdText,
+    document: Type.Optional(Type.Unknown({ description: 'A draft; absent: the current policy' })),
+    at: Type.Optional(Time('Moment to decide for; absent: now')),
+    ip: Type.Optional(
+      Type.String({ maxLength: 45, description: 'Network address to decide for; absent: yours' }),
+    ),
+  },
+  closed,
+);
+export const PolicyDryRunAnswer = Type.Object(
+  {
+    people: Type.Array(
+      Type.Object(
+        {
+          address: AddressText,
+          recipient: Type.Boolean(),
+          outcome: Type.Union([
+            Type.Literal('allow'),
+            Type.Literal('deny'),
+            Type.Literal('approval_required'),
+          ]),
+          policies: Type.Array(Type.String()),
+          reasons: Type.Array(Type.String()),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type PolicyDryRunAnswer = Static<typeof PolicyDryRunAnswer>;
+
+// ---- audit
+export const AuditQuery = Type.Object(
+  {
+    cursor: Type.Optional(Type.String({ maxLength: 20 })),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 100 })),
+    kind: Type.Optional(Type.String({ maxLength: 64 })),
+    actor: Type.Optional(Type.String({ maxLength: 254 })),
+    subject: Type.Optional(Type.String({ maxLength: 254 })),
+  },
+  closed,
+);
+export const AuditEntry = Type.Object(
+  {
+    seq: Type.Integer(),
+    time: Time("The database's clock"),
+    kind: Type.String(),
+    commitment: Base64Url('SHA-256 of salt and event', 32),
+    event: Type.Optional(Type.Unknown({ description: 'Absent when it was redacted' })),
+  },
+  closed,
+);
+export type AuditEntry = Static<typeof AuditEntry>;
+export const Checkpoint = Type.Object(
+  { size: Type.Integer(), note: Type.String({ description: 'C2SP signed note' }) },
+  closed,
+);
+export const InclusionQuery = Type.Object(
+  { seq: Type.Integer({ minimum: 0 }), size: Type.Integer({ minimum: 1 }) },
+  closed,
+);
+export const ConsistencyQuery = Type.Object(
+  { from: Type.Integer({ minimum: 0 }), to: Type.Integer({ minimum: 0 }) },
+  closed,
+);
+export const Proof = Type.Object({ proof: Type.Array(Base64Url('Hash', 32)) }, closed);

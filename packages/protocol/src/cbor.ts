@@ -16,13 +16,28 @@ export const MAX_OBJECT_BYTES = 1 << 20;
 const MAX_DEPTH = 8;
 
 export function encodeCbor(value: Cbor): Uint8Array {
-  return encode(value);
+  const bytes = encode(value);
+  // The library sometimes returns a Node Buffer, whose slice() doesn't copy: never let one out.
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function checkDepth(value: unknown, depth: number): void {
+/** Refuses what the protocol never has, before the encoder sees it: deep nesting, null, floats, other map keys. */
+function checkKind(value: unknown, depth: number): void {
   if (depth > MAX_DEPTH) throw new ProtocolError('invalid_field', 'nested too deeply');
-  if (value instanceof Map) for (const inner of value.values()) checkDepth(inner, depth + 1);
-  else if (Array.isArray(value)) for (const inner of value) checkDepth(inner, depth + 1);
+  if (Array.isArray(value)) {
+    for (const inner of value) checkKind(inner, depth + 1);
+  } else if (value instanceof Map) {
+    for (const [key, inner] of value) {
+      if (!Number.isSafeInteger(key)) throw new ProtocolError('wrong_type', 'map key is not an integer');
+      checkKind(inner, depth + 1);
+    }
+  } else if (
+    !(value instanceof Uint8Array || Number.isSafeInteger(value)) &&
+    typeof value !== 'string' &&
+    typeof value !== 'boolean'
+  ) {
+    throw new ProtocolError('wrong_type', 'a kind of value that no object has');
+  }
 }
 
 /** Decodes one item that takes up all of `bytes`. */
@@ -40,7 +55,7 @@ export function decodeCbor(bytes: Uint8Array): unknown {
       allowNaN: false,
       allowBigInt: false,
     });
-    checkDepth(value, 0);
+    checkKind(value, 0);
     if (equalBytes(encode(value), bytes)) return value;
   } catch (error) {
     if (error instanceof ProtocolError) throw error;
