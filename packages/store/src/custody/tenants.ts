@@ -6,6 +6,7 @@ import { bytes } from '../gateway/rows.ts';
 
 export interface CustodyTenant {
   readonly name: string;
+  /** Of the gateway's log, whose checkpoints the CVS signs. */
   readonly logOrigin: string;
   /** SHA-256 of the operator's order. */
   readonly orderHash: Uint8Array;
@@ -34,9 +35,9 @@ export async function ensureLog(tx: Tx, tenantId: TenantId, origin: string): Pro
 
 export async function findTenant(tx: Tx, tenantId: TenantId): Promise<CustodyTenant | undefined> {
   const [row] = await tx.query<Row>(
-    `select t.name, h.log_origin, t.order_hash, t.first_admin, t.first_enrolment_key,
-       extract(epoch from t.first_enrolment_not_after)::bigint as not_after
-     from tenants t join log_heads h using (tenant_id) where t.tenant_id = $1`,
+    `select name, log_origin, order_hash, first_admin, first_enrolment_key,
+       extract(epoch from first_enrolment_not_after)::bigint as not_after
+     from tenants where tenant_id = $1`,
     [tenantId],
     'custody.tenant',
   );
@@ -51,18 +52,15 @@ export async function findTenant(tx: Tx, tenantId: TenantId): Promise<CustodyTen
   };
 }
 
-export async function insertTenant(
-  tx: Tx,
-  tenantId: TenantId,
-  tenant: Omit<CustodyTenant, 'logOrigin'>,
-): Promise<void> {
+export async function insertTenant(tx: Tx, tenantId: TenantId, tenant: CustodyTenant): Promise<void> {
   await tx.query(
     `insert into tenants
-       (tenant_id, name, order_hash, first_admin, first_enrolment_key, first_enrolment_not_after)
-     values ($1, $2, $3, $4, $5, to_timestamp($6))`,
+       (tenant_id, name, log_origin, order_hash, first_admin, first_enrolment_key, first_enrolment_not_after)
+     values ($1, $2, $3, $4, $5, $6, to_timestamp($7))`,
     [
       tenantId,
       tenant.name,
+      tenant.logOrigin,
       tenant.orderHash,
       tenant.firstAdmin,
       tenant.firstEnrolmentKey,

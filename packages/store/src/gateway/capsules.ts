@@ -364,3 +364,18 @@ export async function addRecovered(
     ],
   );
 }
+
+/** Holding keys whose capsules wait to be rewrapped though the address has enrolled: a rewrap was cut short. */
+export async function unfinishedHoldings(
+  tx: Tx,
+  tenantId: TenantId,
+): Promise<readonly { readonly address: Address; readonly keyId: KeyId }[]> {
+  const rows = await tx.query<{ address: string; key_id: Buffer }>(
+    `select distinct c.address, c.key_id from capsules c
+     join people p on p.tenant_id = c.tenant_id and p.address = c.address and p.status = 'active'
+     join artifacts a on a.tenant_id = c.tenant_id and a.artifact_id = c.artifact_id
+     where c.tenant_id = $1 and c.kind = 'holding' and ${STILL_OF_USE}`,
+    [tenantId],
+  );
+  return rows.map((row) => ({ address: addressOf(row.address), keyId: keyIdOf(row.key_id) }));
+}

@@ -27,6 +27,8 @@ const up = `
   create table tenants (
     tenant_id uuid primary key,
     name text not null,
+    -- Of the gateway's log, whose checkpoints are signed here.
+    log_origin text not null,
     order_hash bytea not null,
     first_admin text not null,
     first_enrolment_key bytea not null,
