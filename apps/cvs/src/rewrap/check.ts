@@ -1,0 +1,127 @@
+/** What must hold before a private key is used on a capsule. Everything is checked here against our own records. */
+import type { CapsuleBytes } from '@astis/crypto';
+import { verifyCapsule } from '@astis/crypto';
+import type {
+  Address,
+  CustodyCapsule,
+  KeyId,
+  SigningPublicKey,
+  Statement,
+  TenantId,
+  WrapBytes,
+} from '@astis/protocol';
+import {
+  canonicalAddress,
+  decodeCertificate,
+  decodeSign1,
+  decodeWrap,
+  equalBytes,
+  fromBase64Url,
+  ProblemError,
+} from '@astis/protocol';
+import type { CustodyKey, IssuedCertificate } from '@astis/store';
+import { ORDER_SKEW_SECONDS } from '../authority/order.ts';
+import type { RewrapItem } from '../worker/jobs.ts';
+
+/** A capsule in bytes, with the two names by which our records are looked up. */
+export interface ReadCapsule {
+  readonly ref: string;
+  readonly bytes: CapsuleBytes;
+  readonly sealerSerial: number;
+  readonly keyId: KeyId;
+}
+
+/** Decodes; trusts nothing yet. @throws ProtocolError */
+export function readCapsule(capsule: CustodyCapsule): ReadCapsule {
+  const wrap = fromBase64Url(capsule.wrap) as WrapBytes;
+  const sealerCertificate = fromBase64Url(capsule.sealerCertificate);
+  return {
+    ref: capsule.ref,
+    bytes: {
+      statement: fromBase64Url(capsule.statement),
+      sealerCertificate,
+      wrap,
+      links: capsule.links.map(fromBase64Url),
+      address: canonicalAddress(capsule.address),
+    },
+    sealerSerial: decodeCertificate(decodeSign1(sealerCertificate, 'astis/key-certificate').payload).serial,
+    keyId: decodeWrap(wrap).keyId,
+  };
+}
+
+/** Whom wraps are turned to, and from which of our keys that is allowed. */
+export interface Turn {
+  readonly tenantId: TenantId;
+  readonly identityKey: SigningPublicKey;
+  readonly target: IssuedCertificate;
+  /** Whom the wraps must be to now. */
+  readonly from: Address;
+  /** @throws ProblemError `target_refused` */
+  mayUse(key: CustodyKey): void;
+  /** @throws ProblemError `target_refused` for a statement that this turn isn't about */
+  isAbout(statement: Statement): void;
+  /** Seconds since 1970. */
+  readonly now: number;
+  /** Holding keys made before then (seconds since 1970) have expired. */
+  readonly oldestHolding: number;
+}
+
+export interface Records {
+  readonly sealers: ReadonlyMap<number, IssuedCertificate>;
+  readonly keys: ReadonlyMap<KeyId, CustodyKey>;
+}
+
+export interface CheckedCapsule extends RewrapItem {
+  readonly ref: string;
+  readonly statement: Statement;
+  readonly key: CustodyKey;
+}
+
+/**
+ * The sealer, by our own record and not by what a certificate says of itself: issued by us, to a person or service,
+ * and counting when the statement was made. What a member sealed before the removal stays openable; what is dated from
+ * the removal on, or outside of the certificate's life, is not accepted.
+ */
+function checkSealer(
+  sealer: IssuedCertificate | undefined,
+  capsule: ReadCapsule,
+  statement: Statement,
+  now: number,
+) {
+  if (sealer === undefined || !equalBytes(sealer.bytes, capsule.bytes.sealerCertificate))
+    throw new ProblemError('certificate_invalid', 'The sealer’s certificate was not issued here.');
+  const { sealedAt } = statement;
+  if (sealer.endedAt !== undefined && sealedAt >= sealer.endedAt)
+    throw new ProblemError('key_revoked', 'The sealer’s key did not count any more when this was sealed.');
+  if (sealedAt < sealer.certificate.issuedAt - ORDER_SKEW_SECONDS || sealedAt > now + ORDER_SKEW_SECONDS)
+    throw new ProblemError(
+      'statement_invalid',
+      'The statement is dated before the sealer’s key, or in the future.',
+    );
+}
+
+function checkKey(key: CustodyKey | undefined, turn: Turn): asserts key is CustodyKey {
+  if (key === undefined || key.address !== turn.from)
+    throw new ProblemError('target_refused', 'The wrap is not to a key that is held for this recipient.');
+  turn.mayUse(key);
+  const expired = key.purpose === 'holding' && key.createdAt < turn.oldestHolding;
+  if (key.sealed === undefined || expired)
+    throw new ProblemError('key_destroyed', 'The key that this is wrapped to is gone.');
+}
+
+/** @throws ProblemError, ProtocolError, CryptoError: why this capsule is refused */
+export function checkCapsule(capsule: ReadCapsule, turn: Turn, { sealers, keys }: Records): CheckedCapsule {
+  const { statement, context } = verifyCapsule(capsule.bytes, turn);
+  checkSealer(sealers.get(capsule.sealerSerial), capsule, statement, turn.now);
+  if (statement.notAfter <= turn.now)
+    throw new ProblemError('expired', 'The latest expiry of the statement has passed.');
+  turn.isAbout(statement);
+  if (context.address !== turn.from)
+    throw new ProblemError(
+      'target_refused',
+      'The wrap is to another recipient than the key that is asked for.',
+    );
+  const key = keys.get(capsule.keyId);
+  checkKey(key, turn);
+  return { ref: capsule.ref, wrap: capsule.bytes.wrap, context, statement, key };
+}
