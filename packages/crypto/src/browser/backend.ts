@@ -11,6 +11,7 @@ import { MLKEM768X25519 } from '@noble/post-quantum/hybrid.js';
 import * as noble from '@panva/hpke-noble';
 import * as hpke from 'hpke';
 import type { Backend } from '../backend.ts';
+import { xwing } from './xwing.ts';
 
 const NO_AAD = new Uint8Array(0);
 
@@ -25,7 +26,7 @@ const suite = (kem: hpke.KEMFactory): hpke.CipherSuite =>
   new hpke.CipherSuite(kem, noble.KDF_HKDF_SHA256, noble.AEAD_AES_256_GCM);
 
 const SUITES: Record<KemName, hpke.CipherSuite> = {
-  'X-Wing': suite(noble.KEM_MLKEM768_X25519),
+  'X-Wing': suite(xwing),
   X25519: suite(noble.KEM_DHKEM_X25519_HKDF_SHA256),
   'P-256': suite(noble.KEM_DHKEM_P256_HKDF_SHA256),
 };
