@@ -1,0 +1,5 @@
+/** Real servers and whole stacks, for tests, benchmarks and the development stack. */
+export { type DevelopmentCa, developmentCa, type TlsFiles } from './ca.ts';
+export { type Member, newOrganisation, type Organisation } from './organisation.ts';
+export { type ProcessPlan, type RunningProcess, startProcess } from './process.ts';
+export { type Stack, type StackOptions, startStack } from './stack.ts';

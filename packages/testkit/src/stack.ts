@@ -1,0 +1,239 @@
+/**
+ * A whole ASTIS on this computer: PostgreSQL, CVS and gateway as real processes, with keys, certificates and databases
+ * in one folder. The development stack, the end-to-end tests and the benchmark all start it here. Starting it again on
+ * the same folder goes on with what is there.
+ */
+import { spawnSync } from 'node:child_process';
+import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { PostgresServer } from '@astis/store';
+import { migrate, provision, startEmbeddedPostgres } from '@astis/store';
+import { developmentCa } from './ca.ts';
+import type { RunningProcess } from './process.ts';
+import { startProcess } from './process.ts';
+
+export interface StackOptions {
+  /** Folder of all that the stack keeps. */
+  readonly home: string;
+  /** More settings for the gateway's environment. */
+  readonly gatewayEnv?: Readonly<Record<string, string>>;
+  readonly cvsEnv?: Readonly<Record<string, string>>;
+  /** A server other than the embedded one. */
+  readonly startPostgres?: (dataDir: string) => Promise<PostgresServer>;
+  readonly onProgress?: (what: string) => void;
+}
+
+export interface Stack {
+  readonly url: string;
+  /** PEM of the CA that the gateway's certificate is by. */
+  readonly ca: string;
+  /** The operator's Ed25519 seed. */
+  readonly operatorKey: Uint8Array;
+  readonly logs: string;
+  readonly postgres: PostgresServer;
+  readonly gateway: RunningProcess;
+  readonly cvs: RunningProcess;
+  /** Starts what was killed again. */
+  restartGateway(): Promise<void>;
+  restartCvs(): Promise<void>;
+  restartPostgres(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const GATEWAY = join(ROOT, 'apps/gateway/src/main.ts');
+const CVS = join(ROOT, 'apps/cvs/src/main.ts');
+const LOG_ORIGIN = 'localhost/astis';
+
+/** A secret of the stack's folder, made once. */
+function secret(path: string, make: () => string | Buffer): Buffer {
+  if (!existsSync(path)) writeFileSync(path, make(), { mode: 0o600, flush: true });
+  return readFileSync(path);
+}
+
+const isFree = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const server = createServer();
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
+
+const anyFree = (): Promise<number> =>
+  new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
+    });
+  });
+
+/** The ports of last time if they are free, else the usual ones, else any. Profiles have the gateway's in them. */
+async function choosePorts(path: string): Promise<{ readonly gateway: number; readonly cvs: number }> {
+  const before: { gateway: number; cvs: number } | undefined = existsSync(path)
+    ? JSON.parse(readFileSync(path, 'utf8'))
+    : undefined;
+  if (before !== undefined) {
+    for (const port of [before.gateway, before.cvs]) {
+      if (!(await isFree(port)))
+        throw new Error(`Port ${port} is taken by another program; stop that one first.`);
+    }
+    return before;
+  }
+  const pick = async (usual: number) => ((await isFree(usual)) ? usual : anyFree());
+  const ports = { gateway: await pick(8443), cvs: await pick(8444) };
+  writeFileSync(path, JSON.stringify(ports));
+  return ports;
+}
+
+export async function startStack(options: StackOptions): Promise<Stack> {
+  const { home, onProgress = () => undefined } = options;
+  const at = (...parts: string[]) => join(home, ...parts);
+  // Others may pass through, not look in: as root, PostgreSQL runs as another user below.
+  mkdirSync(home, { recursive: true, mode: 0o711 });
+  for (const folder of ['keys', 'logs', 'gateway', 'cvs'])
+    mkdirSync(at(folder), { recursive: true, mode: 0o700 });
+
+  onProgress('starting PostgreSQL');
+  const startServer = options.startPostgres ?? ((dataDir: string) => startEmbeddedPostgres({ dataDir }));
+  let postgres = await startServer(at('pg'));
+  const processes: { gateway?: RunningProcess; cvs?: RunningProcess } = {};
+  const stop = async (): Promise<void> => {
+    await processes.gateway?.stop();
+    await processes.cvs?.stop();
+    await postgres.stop();
+  };
+  try {
+    const password = (name: string) =>
+      secret(at('keys', name), () => randomBytes(24).toString('base64url')).toString();
+    for (const [kind, database, serviceRole] of [
+      ['gateway', 'astis_gateway', 'astis_gateway'],
+      ['custody', 'astis_custody', 'astis_custody'],
+    ] as const) {
+      const made = await provision(postgres.superuser, {
+        database,
+        serviceRole,
+        ownerPassword: password(`${kind}-owner-password`),
+        servicePassword: password(`${kind}-password`),
+      });
+      await migrate(made.owner, kind);
+      writeFileSync(at('keys', `${kind}-database.json`), JSON.stringify(made.service), { mode: 0o600 });
+    }
+
+    const ports = await choosePorts(at('ports.json'));
+    const url = `https://localhost:${ports.gateway}`;
+    const ca = await developmentCa(at('ca'));
+    const [gatewayTls, cvsTls, clientTls] = await Promise.all([
+      ca.issue('gateway', 'server'),
+      ca.issue('cvs', 'server'),
+      ca.issue('gateway-client', 'client'),
+    ]);
+    secret(at('keys', 'root-key'), () => randomBytes(32));
+    const operator = secret(at('keys', 'operator-key'), () =>
+      randomBytes(32).toString('base64url'),
+    ).toString();
+    const operatorKey = new Uint8Array(Buffer.from(operator, 'base64url'));
+    const x = publicKeyOf(operatorKey);
+    writeFileSync(at('keys', 'operator-public'), x);
+
+    const gatewayKeys = { ASTIS_GATEWAY_KEYS: at('gateway'), ASTIS_LOG_ORIGIN: LOG_ORIGIN };
+    const made = spawnSync(process.execPath, [GATEWAY, '--make-keys'], {
+      env: { PATH: process.env['PATH'] ?? '', ...gatewayKeys },
+      encoding: 'utf8',
+    });
+    if (made.status !== 0) throw new Error(`The gateway's keys could not be made: ${made.stderr}`);
+    const { servicePublicKey }: { servicePublicKey: string } = JSON.parse(made.stdout);
+    writeFileSync(at('keys', 'gateway-service.asc'), servicePublicKey);
+
+    const startCvs = () =>
+      startProcess({
+        name: 'CVS',
+        script: CVS,
+        logFile: at('logs', 'cvs.log'),
+        readyText: '"msg":"listening"',
+        env: {
+          ASTIS_CVS_LISTEN: `127.0.0.1:${ports.cvs}`,
+          ASTIS_CVS_TLS_CERT: cvsTls.cert,
+          ASTIS_CVS_TLS_KEY: cvsTls.key,
+          ASTIS_CVS_TLS_CLIENT_CA: ca.cert,
+          ASTIS_CVS_TLS_CLIENT_CERTS: clientTls.cert,
+          ASTIS_CVS_DATABASE: at('keys', 'custody-database.json'),
+          ASTIS_CVS_ROOT_KEY: at('keys', 'root-key'),
+          ASTIS_CVS_KEYS: at('cvs'),
+          ASTIS_OPERATOR_KEY: at('keys', 'operator-public'),
+          ASTIS_GATEWAY_SERVICE_KEY: at('keys', 'gateway-service.asc'),
+          ASTIS_LOG_ORIGIN: LOG_ORIGIN,
+          ...options.cvsEnv,
+        },
+      });
+    const startGateway = () =>
+      startProcess({
+        name: 'gateway',
+        script: GATEWAY,
+        logFile: at('logs', 'gateway.log'),
+        readyText: '"msg":"listening"',
+        env: {
+          ...gatewayKeys,
+          ASTIS_GATEWAY_LISTEN: `127.0.0.1:${ports.gateway}`,
+          ASTIS_GATEWAY_URL: url,
+          ASTIS_GATEWAY_TLS_CERT: gatewayTls.cert,
+          ASTIS_GATEWAY_TLS_KEY: gatewayTls.key,
+          ASTIS_GATEWAY_DATABASE: at('keys', 'gateway-database.json'),
+          ASTIS_OPERATOR_KEY: at('keys', 'operator-public'),
+          ASTIS_CVS_URL: `https://localhost:${ports.cvs}`,
+          ASTIS_CVS_CA: ca.cert,
+          ASTIS_CVS_CLIENT_CERT: clientTls.cert,
+          ASTIS_CVS_CLIENT_KEY: clientTls.key,
+          ASTIS_CVS_SERVICE_KEY: at('cvs', 'service-public.asc'),
+          ...options.gatewayEnv,
+        },
+      });
+    onProgress('starting the key custody service');
+    let cvs = await startCvs();
+    processes.cvs = cvs;
+    onProgress('starting the gateway');
+    let gateway = await startGateway();
+    processes.gateway = gateway;
+
+    return {
+      url,
+      ca: readFileSync(ca.cert, 'utf8'),
+      operatorKey,
+      logs: at('logs'),
+      get postgres() {
+        return postgres;
+      },
+      get gateway() {
+        return gateway;
+      },
+      get cvs() {
+        return cvs;
+      },
+      async restartGateway() {
+        gateway = await startGateway();
+        processes.gateway = gateway;
+      },
+      async restartCvs() {
+        cvs = await startCvs();
+        processes.cvs = cvs;
+      },
+      async restartPostgres() {
+        postgres = await startServer(at('pg'));
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The public key, base64url, of an Ed25519 seed. */
+function publicKeyOf(seed: Uint8Array): string {
+  const prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
+  const key = createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' });
+  return createPublicKey(key).export({ format: 'jwk' }).x ?? '';
+}
