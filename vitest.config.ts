@@ -6,6 +6,7 @@ export default defineConfig({
       'packages/*/src/**/*.test.ts',
       'apps/*/src/**/*.test.ts',
       'bench/src/**/*.test.ts',
+      'e2e/src/**/*.test.ts',
       'scripts/**/*.test.ts',
     ],
     // Servers are processes of their own and many tests start several: a fork per file keeps

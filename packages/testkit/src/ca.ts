@@ -1,5 +1,6 @@
 /** A development CA: TLS certificates for the stack's own processes on this computer. Not for production. */
 import 'reflect-metadata';
+import type { webcrypto } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as x509 from '@peculiar/x509';
@@ -21,11 +22,11 @@ export interface DevelopmentCa {
   issue(name: string, usage: 'server' | 'client'): Promise<TlsFiles>;
 }
 
-async function pemOf(key: CryptoKey): Promise<string> {
+async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
   return x509.PemConverter.encode(await crypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 }
 
-async function readKey(path: string): Promise<CryptoKey> {
+async function readKey(path: string): Promise<webcrypto.CryptoKey> {
   const [der] = x509.PemConverter.decode(readFileSync(path, 'utf8'));
   if (der === undefined) throw new Error(`${path} has no private key`);
   return crypto.subtle.importKey('pkcs8', der, ALGORITHM, true, ['sign']);
