@@ -1,5 +1,13 @@
 /** Real servers and whole stacks, for tests, benchmarks and the development stack. */
+export {
+  type CertificateAuthority,
+  type Credentials,
+  createCertificateAuthority,
+  openCertificateAuthority,
+} from './authority.ts';
 export { type DevelopmentCa, developmentCa, type TlsFiles } from './ca.ts';
+export { freePort } from './free-port.ts';
 export { type Member, newOrganisation, type Organisation } from './organisation.ts';
 export { type ProcessPlan, type RunningProcess, startProcess } from './process.ts';
 export { type Stack, type StackOptions, startStack } from './stack.ts';
+export { type TemporaryFolder, temporaryFolder } from './temporary-folder.ts';

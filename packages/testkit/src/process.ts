@@ -5,17 +5,22 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 
 export interface RunningProcess {
   readonly pid: number;
-  readonly exited: Promise<void>;
+  /** The end of the process, wanted or not: its exit code or the signal that ended it. */
+  readonly exited: Promise<number | NodeJS.Signals>;
   /** Whether it still runs. */
   isRunning(): boolean;
-  /** Asks it to stop and waits; kills it when it takes longer than ten seconds. */
-  stop(): Promise<void>;
-  kill(): Promise<void>;
+  /** Asks it to stop and waits; kills it when that takes longer than `within` milliseconds, ten seconds by default. */
+  stop(within?: number): Promise<number | NodeJS.Signals>;
+  /** SIGKILL; resolves when the process is gone. */
+  kill(): Promise<number | NodeJS.Signals>;
 }
 
 export interface ProcessPlan {
   readonly name: string;
   readonly script: string;
+  readonly args?: readonly string[];
+  /** Flags of Node itself, such as `--import`. */
+  readonly nodeFlags?: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly logFile: string;
   /** A line of the output that has this text says that it is ready. */
@@ -45,7 +50,7 @@ function ended(child: ChildProcess): boolean {
 export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
   const log = openSync(plan.logFile, 'a', 0o600);
   const from = statSync(plan.logFile).size;
-  const child = spawn(process.execPath, [plan.script], {
+  const child = spawn(process.execPath, [...(plan.nodeFlags ?? []), plan.script, ...(plan.args ?? [])], {
     // Nothing of our own environment but what a process needs to run: a secret there is not theirs.
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...plan.env },
     stdio: ['ignore', log, log],
@@ -53,9 +58,9 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     detached: true,
   });
   closeSync(log);
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', () => resolve());
-    child.once('error', () => resolve());
+  const exited = new Promise<number | NodeJS.Signals>((resolve) => {
+    child.once('exit', (code, by) => resolve(code ?? by ?? 'SIGKILL'));
+    child.once('error', () => resolve('SIGKILL'));
   });
   const signal = (name: NodeJS.Signals): void => {
     if (!ended(child)) child.kill(name);
@@ -68,6 +73,7 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
   while (!readFrom(plan.logFile, from).includes(plan.readyText)) {
     if (ended(child) || Date.now() > deadline) {
       signal('SIGKILL');
+      await exited;
       const tail = readFrom(plan.logFile, from).trim().split('\n').slice(-3).join('\n');
       throw new Error(`${plan.name} did not start; ${plan.logFile} ends with:\n${tail}`);
     }
@@ -79,15 +85,18 @@ export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
     pid,
     exited,
     isRunning: () => !ended(child),
-    async stop() {
+    async stop(within = STOP_MS) {
       signal('SIGTERM');
-      const timer = setTimeout(() => signal('SIGKILL'), STOP_MS);
-      await exited;
-      clearTimeout(timer);
+      const timer = setTimeout(() => signal('SIGKILL'), within);
+      try {
+        return await exited;
+      } finally {
+        clearTimeout(timer);
+      }
     },
-    async kill() {
+    kill() {
       signal('SIGKILL');
-      await exited;
+      return exited;
     },
   };
 }

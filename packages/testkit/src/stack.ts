@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import type { PostgresServer } from '@astis/store';
 import { migrate, provision, startEmbeddedPostgres } from '@astis/store';
 import { developmentCa } from './ca.ts';
+import { freePort } from './free-port.ts';
 import type { RunningProcess } from './process.ts';
 import { startProcess } from './process.ts';
 
@@ -61,16 +62,6 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-const anyFree = (): Promise<number> =>
-  new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0));
-    });
-  });
-
 /** The ports of last time if they are free, else the usual ones, else any. Profiles have the gateway's in them. */
 async function choosePorts(path: string): Promise<{ readonly gateway: number; readonly cvs: number }> {
   const before: { gateway: number; cvs: number } | undefined = existsSync(path)
@@ -83,7 +74,7 @@ async function choosePorts(path: string): Promise<{ readonly gateway: number; re
     }
     return before;
   }
-  const pick = async (usual: number) => ((await isFree(usual)) ? usual : anyFree());
+  const pick = async (usual: number) => ((await isFree(usual)) ? usual : freePort());
   const ports = { gateway: await pick(8443), cvs: await pick(8444) };
   writeFileSync(path, JSON.stringify(ports));
   return ports;
