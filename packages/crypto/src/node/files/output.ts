@@ -144,24 +144,24 @@ class StreamOutput implements Output {
   /** Streams of the system are done with memory once they call back; others may hold on to it. */
   readonly #releases: boolean;
   readonly #signal: AbortSignal | undefined;
+  /** Each write is told of its own failure; the event that follows must not end the process as unhandled. */
+  readonly #ignore = (): void => undefined;
 
   constructor(stream: Writable, owned: boolean, signal: AbortSignal | undefined) {
     this.#stream = stream;
     this.#owned = owned;
     this.#releases = stream === process.stdout || stream instanceof Socket || stream instanceof WriteStream;
     this.#signal = signal;
+    stream.on('error', this.#ignore);
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     this.#signal?.throwIfAborted();
     await new Promise<void>((resolve, reject) => {
       const abort = (): void => reject(this.#signal?.reason);
-      const fail = (error: Error): void => reject(error);
       this.#signal?.addEventListener('abort', abort, { once: true });
-      this.#stream.once('error', fail);
       this.#stream.write(bytes, (error) => {
         this.#signal?.removeEventListener('abort', abort);
-        this.#stream.off('error', fail);
         if (error) reject(error);
         else resolve();
       });
@@ -178,13 +178,22 @@ class StreamOutput implements Output {
   }
 
   async commit(): Promise<void> {
-    if (!this.#owned) return;
-    this.#stream.end();
-    await once(this.#stream, 'close');
+    if (this.#owned) {
+      this.#stream.end();
+      await once(this.#stream, 'close');
+    }
+    await this.#letGo();
   }
 
   async discard(): Promise<void> {
     if (this.#owned) this.#stream.destroy();
+    await this.#letGo();
+  }
+
+  async #letGo(): Promise<void> {
+    // A failed write's event comes in the next tick.
+    await new Promise((resolve) => setImmediate(resolve));
+    if (!this.#owned) this.#stream.off('error', this.#ignore);
   }
 }
 
