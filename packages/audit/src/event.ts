@@ -17,8 +17,8 @@ export const MAX_EVENT_BYTES = 65_536;
 /** Objects and arrays in an event nest at most this deep, the event itself counted. */
 export const MAX_EVENT_DEPTH = 16;
 
-/** The event that says which entries were redacted: {"type": "audit.redacted", "entries": [[first, last], …], …}. */
-export const REDACTION_EVENT_TYPE = 'audit.redacted';
+/** The event that says which entries were redacted: {"kind": "audit.redacted", "entries": [[first, last], …], …}. */
+export const REDACTION_EVENT_KIND = 'audit.redacted';
 
 function tooDeep(value: unknown, left: number): boolean {
   if (typeof value !== 'object' || value === null) return false;

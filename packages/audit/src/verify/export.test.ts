@@ -4,7 +4,7 @@ import { runInNewContext } from 'node:vm';
 import { toBase64Url, utf8 } from '@astis/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { REDACTION_EVENT_TYPE } from '../event.ts';
+import { REDACTION_EVENT_KIND } from '../event.ts';
 import { commitmentOf, leafHash } from '../hashes.ts';
 import type { LogHead } from '../log/append.ts';
 import { appendEvents, EMPTY_LOG } from '../log/append.ts';
@@ -607,7 +607,7 @@ describe('redaction', () => {
     buildLog({
       batches: [SIZE],
       event: (seq) =>
-        seq === 10 ? { type: REDACTION_EVENT_TYPE, entries: JSON.parse(JSON.stringify(entries)) } : undefined,
+        seq === 10 ? { kind: REDACTION_EVENT_KIND, entries: JSON.parse(JSON.stringify(entries)) } : undefined,
     });
 
   it('that the log explains is no finding, and is counted', async () => {

@@ -6,7 +6,7 @@ import type { TenantId } from '@astis/protocol';
 import { equalBytes } from '@astis/protocol';
 import type { AuditErrorCode } from '../errors.ts';
 import { AuditError } from '../errors.ts';
-import { REDACTION_EVENT_TYPE } from '../event.ts';
+import { REDACTION_EVENT_KIND } from '../event.ts';
 import type { ExportKind } from '../formats.ts';
 import { FORMAT_VERSION } from '../formats.ts';
 import type { Hash } from '../hashes.ts';
@@ -367,21 +367,22 @@ export class ExportVerifier {
     this.#previousLink = held ? 'held' : 'broken';
   }
 
-  #checkRedaction({ kind }: ParsedHeader, { seq, disclosed }: ParsedEntry): void {
+  #checkRedaction(header: ParsedHeader, { seq, disclosed }: ParsedEntry): void {
     if (disclosed === undefined) {
       this.#redacted++;
       // A part of a log may lack the event that explains the redaction.
-      if (kind === 'full' && !this.#unexplained.append(seq, seq)) {
+      if (header.kind === 'full' && !this.#unexplained.append(seq, seq)) {
         this.#find('unexplained_redaction', 'more redactions than a verifier keeps', seq);
       }
       return;
     }
-    const { type, entries } = disclosed.event;
-    if (type !== REDACTION_EVENT_TYPE || !Array.isArray(entries)) return;
+    const { kind, entries } = disclosed.event;
+    if (kind !== REDACTION_EVENT_KIND || !Array.isArray(entries)) return;
     for (const pair of entries) {
       const [first, last]: unknown[] = Array.isArray(pair) && pair.length === 2 ? pair : [];
       if (Number.isSafeInteger(first) && Number.isSafeInteger(last)) {
-        this.#unexplained.remove(Number(first), Math.min(Number(last), seq - 1));
+        // Only entries in front of this one are in the set.
+        this.#unexplained.remove(Number(first), Number(last));
       }
     }
   }
