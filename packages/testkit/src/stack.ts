@@ -11,7 +11,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PostgresServer } from '@astis/store';
 import { migrate, provision, startEmbeddedPostgres } from '@astis/store';
+import type { Credentials } from './authority.ts';
+import type { TlsFiles } from './ca.ts';
 import { developmentCa } from './ca.ts';
+import type { CaptureProxy, Exchange } from './capture-proxy.ts';
+import { startCaptureProxy } from './capture-proxy.ts';
 import { freePort } from './free-port.ts';
 import type { RunningProcess } from './process.ts';
 import { startProcess } from './process.ts';
@@ -24,6 +28,8 @@ export interface StackOptions {
   readonly cvsEnv?: Readonly<Record<string, string>>;
   /** A server other than the embedded one. */
   readonly startPostgres?: (dataDir: string) => Promise<PostgresServer>;
+  /** Puts a recording proxy before the gateway and before the CVS: see `exchanges`. */
+  readonly capture?: boolean;
   readonly onProgress?: (what: string) => void;
 }
 
@@ -34,6 +40,8 @@ export interface Stack {
   /** The operator's Ed25519 seed. */
   readonly operatorKey: Uint8Array;
   readonly logs: string;
+  /** Every HTTP exchange with the gateway and with the CVS since the start, where `capture` was asked for. */
+  exchanges(): readonly Exchange[];
   readonly postgres: PostgresServer;
   readonly gateway: RunningProcess;
   readonly cvs: RunningProcess;
@@ -80,6 +88,11 @@ async function choosePorts(path: string): Promise<{ readonly gateway: number; re
   return ports;
 }
 
+const credentials = (files: TlsFiles): Credentials => ({
+  certificate: readFileSync(files.cert, 'utf8'),
+  privateKey: readFileSync(files.key, 'utf8'),
+});
+
 export async function startStack(options: StackOptions): Promise<Stack> {
   const { home, onProgress = () => undefined } = options;
   const at = (...parts: string[]) => join(home, ...parts);
@@ -92,9 +105,11 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const startServer = options.startPostgres ?? ((dataDir: string) => startEmbeddedPostgres({ dataDir }));
   let postgres = await startServer(at('pg'));
   const processes: { gateway?: RunningProcess; cvs?: RunningProcess } = {};
+  const proxies: CaptureProxy[] = [];
   const stop = async (): Promise<void> => {
     await processes.gateway?.stop();
     await processes.cvs?.stop();
+    await Promise.all(proxies.map((proxy) => proxy.stop()));
     await postgres.stop();
   };
   try {
@@ -115,13 +130,26 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     }
 
     const ports = await choosePorts(at('ports.json'));
-    const url = `https://localhost:${ports.gateway}`;
     const ca = await developmentCa(at('ca'));
     const [gatewayTls, cvsTls, clientTls] = await Promise.all([
       ca.issue('gateway', 'server'),
       ca.issue('cvs', 'server'),
       ca.issue('gateway-client', 'client'),
     ]);
+    const reachedAt = async (port: number, server: TlsFiles, client?: TlsFiles): Promise<string> => {
+      const upstream = `https://localhost:${port}`;
+      if (options.capture !== true) return upstream;
+      const proxy = await startCaptureProxy({
+        upstream,
+        authority: readFileSync(ca.cert, 'utf8'),
+        server: credentials(server),
+        ...(client && { client: credentials(client) }),
+      });
+      proxies.push(proxy);
+      return proxy.url;
+    };
+    const url = await reachedAt(ports.gateway, gatewayTls);
+    const cvsUrl = await reachedAt(ports.cvs, cvsTls, clientTls);
     secret(at('keys', 'root-key'), () => randomBytes(32));
     const operator = secret(at('keys', 'operator-key'), () =>
       randomBytes(32).toString('base64url'),
@@ -174,7 +202,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
           ASTIS_GATEWAY_TLS_KEY: gatewayTls.key,
           ASTIS_GATEWAY_DATABASE: at('keys', 'gateway-database.json'),
           ASTIS_OPERATOR_KEY: at('keys', 'operator-public'),
-          ASTIS_CVS_URL: `https://localhost:${ports.cvs}`,
+          ASTIS_CVS_URL: cvsUrl,
           ASTIS_CVS_CA: ca.cert,
           ASTIS_CVS_CLIENT_CERT: clientTls.cert,
           ASTIS_CVS_CLIENT_KEY: clientTls.key,
@@ -194,6 +222,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       ca: readFileSync(ca.cert, 'utf8'),
       operatorKey,
       logs: at('logs'),
+      exchanges: () => proxies.flatMap((proxy) => proxy.exchanges),
       get postgres() {
         return postgres;
       },

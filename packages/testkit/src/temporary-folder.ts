@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -9,11 +9,13 @@ export interface TemporaryFolder extends Disposable {
 }
 
 /**
- * A fresh folder of mode 0700 below the system's temporary folder, removed by `remove`, by `using`, or at the latest
+ * A fresh folder below the system's temporary folder, removed by `remove`, by `using`, or at the latest
  * when this process exits.
  */
 export function temporaryFolder(): TemporaryFolder {
   const path = mkdtempSync(join(tmpdir(), 'astis-test-'));
+  // Others may pass through, not look in: as root, PostgreSQL runs as another user below.
+  chmodSync(path, 0o711);
   const remove = () => {
     process.removeListener('exit', remove);
     rmSync(path, { recursive: true, force: true, maxRetries: 3 });
