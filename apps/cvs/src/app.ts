@@ -6,7 +6,7 @@ import { MAX_MESSAGE_BYTES } from '@astis/crypto/service-message';
 import type { SigningPublicKey } from '@astis/protocol';
 import type { CustodyStore } from '@astis/store';
 import type { FastifyBaseLogger } from 'fastify';
-import Fastify from 'fastify';
+import Fastify, { LogController } from 'fastify';
 import { buildAdmin } from './admin.ts';
 import { Dispatcher } from './calls/dispatch.ts';
 import type { Services } from './calls/handler.ts';
@@ -60,7 +60,7 @@ function buildListener({ tls, logger }: CustodyOptions) {
   const app = Fastify({
     // Our own lines name method, tenant and code; nothing of a request is logged as it came.
     loggerInstance: logger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_MESSAGE_BYTES,
     requestTimeout: REQUEST_MS,
     connectionTimeout: REQUEST_MS,

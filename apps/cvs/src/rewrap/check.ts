@@ -3,6 +3,7 @@ import type { CapsuleBytes } from '@astis/crypto';
 import { verifyCapsule } from '@astis/crypto';
 import type {
   Address,
+  ArtifactId,
   CustodyCapsule,
   KeyId,
   SigningPublicKey,
@@ -14,6 +15,7 @@ import {
   canonicalAddress,
   decodeCertificate,
   decodeSign1,
+  decodeStatement,
   decodeWrap,
   equalBytes,
   fromBase64Url,
@@ -23,11 +25,13 @@ import type { CustodyKey, IssuedCertificate } from '@astis/store';
 import { ORDER_SKEW_SECONDS } from '../authority/order.ts';
 import type { RewrapItem } from '../worker/jobs.ts';
 
-/** A capsule in bytes, with the two names by which our records are looked up. */
+/** A capsule in bytes, with the names by which it is filed and our records are looked up. */
 export interface ReadCapsule {
   readonly ref: string;
   readonly bytes: CapsuleBytes;
   readonly sealerSerial: number;
+  /** As the statement says, whose signature isn't checked yet. */
+  readonly artifactId: ArtifactId;
   readonly keyId: KeyId;
 }
 
@@ -35,10 +39,12 @@ export interface ReadCapsule {
 export function readCapsule(capsule: CustodyCapsule): ReadCapsule {
   const wrap = fromBase64Url(capsule.wrap) as WrapBytes;
   const sealerCertificate = fromBase64Url(capsule.sealerCertificate);
+  const statement = fromBase64Url(capsule.statement);
   return {
     ref: capsule.ref,
+    artifactId: decodeStatement(decodeSign1(statement, 'astis/statement').payload).artifactId,
     bytes: {
-      statement: fromBase64Url(capsule.statement),
+      statement,
       sealerCertificate,
       wrap,
       links: capsule.links.map(fromBase64Url),

@@ -1,5 +1,5 @@
 /** Turning wraps from one of our keys to a certified key: each capsule is checked by itself, the others go on. */
-import type { CustodyCapsule, CustodyMethod, KeyId, RewrapResult } from '@astis/protocol';
+import type { ArtifactId, CustodyCapsule, CustodyMethod, KeyId, RewrapResult } from '@astis/protocol';
 import { ProblemError, toBase64Url, wrapHash } from '@astis/protocol';
 import type { CustodyKey, CustodyTx, Event } from '@astis/store';
 import { custodyCertificates, custodyKeys } from '@astis/store';
@@ -12,32 +12,35 @@ import type { Rewrapped, SealedKey } from '../worker/jobs.ts';
 import type { CheckedCapsule, ReadCapsule, Records, Turn } from './check.ts';
 import { checkCapsule, readCapsule } from './check.ts';
 
-type Checked = CheckedCapsule | { readonly ref: string; readonly refusal: Refusal };
+type Checked = CheckedCapsule | RefusedCapsule;
 
-const refused = (ref: string, error: unknown): Checked => {
-  const refusal = refusalOf(error);
-  if (refusal === undefined) throw error;
-  return { ref, refusal };
-};
+interface RefusedCapsule {
+  readonly ref: string;
+  /** What was asked for, where that could be read. */
+  readonly artifactId?: ArtifactId;
+  readonly refusal: Refusal;
+}
 
-function attempt<T>(ref: string, step: () => T): T | Checked {
+/** A capsule, or why it is refused: that never ends the batch. A fault of ours does. */
+function attempt<T>(named: Omit<RefusedCapsule, 'refusal'>, step: () => T): T | RefusedCapsule {
   try {
     return step();
   } catch (error) {
-    return refused(ref, error);
+    const refusal = refusalOf(error);
+    if (refusal === undefined) throw error;
+    return { ...named, refusal };
   }
 }
 
-export const readCapsules = (capsules: readonly CustodyCapsule[]): readonly (ReadCapsule | Checked)[] =>
-  capsules.map((capsule) => attempt(capsule.ref, () => readCapsule(capsule)));
+export type AnyCapsule = ReadCapsule | RefusedCapsule;
 
-const isRead = (capsule: ReadCapsule | Checked): capsule is ReadCapsule => 'sealerSerial' in capsule;
+export const readCapsules = (capsules: readonly CustodyCapsule[]): readonly AnyCapsule[] =>
+  capsules.map((capsule) => attempt({ ref: capsule.ref }, () => readCapsule(capsule)));
+
+const isRead = (capsule: AnyCapsule): capsule is ReadCapsule => 'sealerSerial' in capsule;
 
 /** Our own records on what these capsules name. */
-export async function recordsFor(
-  tx: CustodyTx,
-  capsules: readonly (ReadCapsule | Checked)[],
-): Promise<Records> {
+export async function recordsFor(tx: CustodyTx, capsules: readonly AnyCapsule[]): Promise<Records> {
   const read = capsules.filter(isRead);
   const serials = [...new Set(read.map(({ sealerSerial }) => sealerSerial))];
   const keyIds = [...new Set(read.map(({ keyId }) => keyId))];
@@ -70,7 +73,7 @@ function eventOf(
       ? { from: capsule.context.address, fromKey: capsule.key.keyId, sealer: capsule.statement.sealer }
       : {}),
   };
-  const subject = known ? capsule.statement.artifactId : '';
+  const subject = known ? capsule.statement.artifactId : (capsule.artifactId ?? '');
   if ('link' in outcome) {
     const hashes = { wrap: toBase64Url(wrapHash(outcome.wrap)), link: toBase64Url(sha256(outcome.link)) };
     return { kind: method, actor, subject, data: { ...common, ...hashes, outcome: 'granted' } };
@@ -115,7 +118,7 @@ async function turnFrom(
  * log and {@link stillHolds} was asked under its lock.
  */
 export async function turnCapsules(
-  capsules: readonly (ReadCapsule | Checked)[],
+  capsules: readonly AnyCapsule[],
   turn: Turn,
   records: Records,
   identity: SealedKey,
@@ -123,7 +126,11 @@ export async function turnCapsules(
   workers: Services['workers'],
 ): Promise<Turned> {
   const checked = capsules.map((capsule) =>
-    isRead(capsule) ? attempt(capsule.ref, () => checkCapsule(capsule, turn, records)) : capsule,
+    isRead(capsule)
+      ? attempt({ ref: capsule.ref, artifactId: capsule.artifactId }, () =>
+          checkCapsule(capsule, turn, records),
+        )
+      : capsule,
   );
   const good = checked.filter((capsule) => 'statement' in capsule);
   const used = [...new Set(good.map(({ key }) => key))];

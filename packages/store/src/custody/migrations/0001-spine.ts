@@ -83,7 +83,8 @@ const up = `
     expires_at timestamptz not null
   );
   create index message_ids_expiry on message_ids (expires_at);
-  grant select, insert, delete on message_ids to ${ROLE};
+  -- Update is what "for update skip locked" asks for when old ids are taken away.
+  grant select, insert, update, delete on message_ids to ${ROLE};
 
   ${logTablesUp(ROLE)}
 `;
