@@ -1,0 +1,177 @@
+/**
+ * `npm start`: the whole stack on this computer with an organisation of three people, until Ctrl-C. What is there from
+ * an earlier run goes on; what crashes is started again.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { localSigner } from '@astis/crypto';
+import type { SigningPrivateKey } from '@astis/protocol';
+import { parseAddress } from '@astis/protocol';
+import { Client, createTenant, enrol, invite, parseEnrolmentCode } from '@astis/sdk';
+import { httpsTransport, readProfile, saveProfile, unlockProfile } from '@astis/sdk/node';
+import { DataDirInUseError } from '@astis/store';
+import type { Stack } from '@astis/testkit';
+import { startStack } from '@astis/testkit';
+import { UsageError } from '../terminal/exit.ts';
+
+const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
+const DOMAIN = 'demo.test';
+const DAY = 86_400;
+
+const home = (): string => process.env['ASTIS_HOME'] ?? join(ROOT, '.astis');
+const say = (text: string): void => {
+  process.stdout.write(`${text}\n`);
+};
+
+/** Enrols alice (who administers), bob and carol, whoever of them is not there yet. */
+async function enrolPeople(stack: Stack, profiles: string): Promise<void> {
+  mkdirSync(profiles, { recursive: true, mode: 0o700 });
+  const transport = httpsTransport(stack.ca);
+  const save = async (name: string, code: string): Promise<void> =>
+    saveProfile(join(profiles, name), await enrol(transport, parseEnrolmentCode(code)), { ca: stack.ca });
+  try {
+    if (!existsSync(join(profiles, 'alice', 'profile.json'))) {
+      say('  making the organisation demo.test');
+      const { code } = await createTenant(
+        transport,
+        stack.url,
+        localSigner(stack.operatorKey as SigningPrivateKey),
+        {
+          name: 'Demo',
+          domain: DOMAIN,
+          admin: parseAddress(`alice@${DOMAIN}`),
+          validSeconds: DAY,
+        },
+      );
+      await save('alice', code);
+    }
+    const alice = new Client(await unlockProfile(readProfile(join(profiles, 'alice'))), transport);
+    for (const name of ['bob', 'carol']) {
+      if (existsSync(join(profiles, name, 'profile.json'))) continue;
+      say(`  enrolling ${name}@${DOMAIN}`);
+      const { code } = await invite(alice, {
+        address: parseAddress(`${name}@${DOMAIN}`),
+        kind: 'person',
+        role: 'member',
+        hardwareBacked: false,
+        groups: [],
+        validSeconds: DAY,
+      });
+      await save(name, code);
+    }
+  } finally {
+    transport.close();
+  }
+}
+
+function whatNext(stack: Stack, profiles: string): string {
+  const folder = relative(process.cwd(), profiles) || profiles;
+  return `
+ASTIS runs at ${stack.url}
+  API reference  ${stack.url}/reference
+  logs           ${relative(process.cwd(), stack.logs)}/
+
+Try it in another terminal, in this folder:
+
+  export ASTIS_CONFIG_DIR="$PWD/${folder}"
+  echo "the plan" > plan.txt
+  ./astis --profile alice seal plan.txt --to bob@${DOMAIN} --ttl 2h
+  ./astis --profile bob   open plan.txt.astis -o -
+  ./astis --profile alice capsule show plan.txt.astis
+  ./astis --profile alice capsule revoke plan.txt.astis
+  ./astis --profile bob   open plan.txt.astis -o -        # refused now
+  ./astis --profile alice audit list
+  ./astis --profile alice audit export -o log.jsonl
+  ./astis --profile alice audit verify log.jsonl          # needs no server
+
+Ctrl-C stops it; nothing is lost. \`npm start -- --reset\` begins anew.`;
+}
+
+/** Starts what ended by itself again, with a growing pause, as long as we are not stopping. */
+function supervise(stack: Stack, isStopping: () => boolean): void {
+  const watch = (
+    name: string,
+    current: () => { readonly exited: Promise<unknown> },
+    restart: () => Promise<void>,
+  ): void => {
+    let pause = 250;
+    void (async () => {
+      while (!isStopping()) {
+        const startedAt = Date.now();
+        await current().exited;
+        if (isStopping()) return;
+        pause = Date.now() - startedAt > 30_000 ? 250 : Math.min(pause * 2, 30_000);
+        say(`${name} ended; starting it again`);
+        await new Promise((wake) => setTimeout(wake, pause));
+        await restart().catch((error: unknown) =>
+          say(error instanceof Error ? error.message : `${name} does not start`),
+        );
+      }
+    })();
+  };
+  watch(
+    'PostgreSQL',
+    () => stack.postgres,
+    () => stack.restartPostgres(),
+  );
+  watch(
+    'The key custody service',
+    () => stack.cvs,
+    () => stack.restartCvs(),
+  );
+  watch(
+    'The gateway',
+    () => stack.gateway,
+    () => stack.restartGateway(),
+  );
+}
+
+export async function dev(options: { readonly reset?: boolean }): Promise<void> {
+  const folder = home();
+  if (options.reset === true) resetHome(folder);
+  let stopping = false;
+  let stack: Stack;
+  try {
+    stack = await startStack({ home: folder, onProgress: (what) => say(`  ${what}`) });
+  } catch (error) {
+    if (error instanceof DataDirInUseError)
+      throw new UsageError(`ASTIS runs already on ${folder}. ${error.message}`);
+    throw error;
+  }
+  const stopped = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      if (stopping) return;
+      stopping = true;
+      say('\nstopping');
+      void stack.stop().then(resolve);
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+  });
+  const profiles = join(folder, 'profiles');
+  try {
+    await enrolPeople(stack, profiles);
+  } catch (error) {
+    stopping = true;
+    await stack.stop();
+    throw error;
+  }
+  supervise(stack, () => stopping);
+  say(whatNext(stack, profiles));
+  await stopped;
+}
+
+/** Only a folder that is a stack's is thrown away. */
+function resetHome(folder: string): void {
+  if (!existsSync(folder)) return;
+  const owner = join(folder, 'pg.owner');
+  if (existsSync(owner)) {
+    const pid = Number(readFileSync(owner, 'utf8').split(' ')[0]);
+    if (existsSync(`/proc/${pid}`))
+      throw new UsageError(`ASTIS may still run here (process ${pid}); stop it before --reset.`);
+  }
+  if (!existsSync(join(folder, 'ports.json')))
+    throw new UsageError(`${folder} does not look like a stack of ours; remove it by hand.`);
+  rmSync(folder, { recursive: true, force: true });
+}
