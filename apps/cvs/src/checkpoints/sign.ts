@@ -1,4 +1,4 @@
-import { verifyConsistency } from '@astis/audit';
+import { EMPTY_ROOT, verifyConsistency } from '@astis/audit';
 import { fromBase64Url, ProblemError, parseTenantId, toBase64Url } from '@astis/protocol';
 import { custodyTenants } from '@astis/store';
 import type { Handler } from '../calls/handler.ts';
@@ -28,11 +28,8 @@ export const signCheckpoint: Handler<'checkpoint.sign'> = async (params, service
       const last = await custodyTenants.signedHead(tx, tenantId);
       if (oldSize !== last.size)
         throw new ProblemError('version_conflict', `The last signed checkpoint has ${last.size} entries.`);
-      // Before the first there is nothing to be consistent with but the empty log, which every log begins with.
-      const continues =
-        last.root === undefined
-          ? proof.length === 0
-          : verifyConsistency(last.size, size, last.root, root, proof);
+      // Before the first one there is the empty log, which every log continues.
+      const continues = verifyConsistency(last.size, size, last.root ?? EMPTY_ROOT, root, proof);
       if (!continues)
         throw new ProblemError(
           'log_inconsistent',
