@@ -57,7 +57,15 @@ function installPackages() {
   console.error('astis: installing packages (npm ci)');
   run(
     'npm',
-    ['ci', '--include=dev', '--include=optional', '--ignore-scripts=false', '--no-audit', '--no-fund'],
+    [
+      'ci',
+      '--include=dev',
+      '--include=optional',
+      '--ignore-scripts=false',
+      '--loglevel=error',
+      '--no-audit',
+      '--no-fund',
+    ],
     {
       env: environmentOutside(),
     },
