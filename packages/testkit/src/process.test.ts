@@ -100,3 +100,17 @@ test('a free port can be listened on', async () => {
   );
   expect(await running.kill()).toBe('SIGKILL');
 });
+
+test('ends with its parent, even when that is killed', async () => {
+  const child = program(`${READY} ${STAY}`);
+  const parent = program(
+    `import { startProcess } from ${JSON.stringify(new URL('process.ts', import.meta.url).href)};
+     const running = await startProcess(${JSON.stringify(child)});
+     console.log(JSON.stringify({ pid: running.pid })); ${READY} ${STAY}`,
+  );
+  const running = await startProcess(parent);
+  const { pid }: { pid: number } = JSON.parse(readFileSync(parent.logFile, 'utf8').split('\n')[0] ?? '');
+  expect(isAlive(pid)).toBe(true);
+  await running.kill();
+  await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false);
+});

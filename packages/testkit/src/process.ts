@@ -27,6 +27,7 @@ export interface ProcessPlan {
   readonly readyText: string;
 }
 
+const LIFELINE = new URL('lifeline.ts', import.meta.url).href;
 const STOP_MS = 10_000;
 const START_MS = 60_000;
 
@@ -50,14 +51,17 @@ function ended(child: ChildProcess): boolean {
 export async function startProcess(plan: ProcessPlan): Promise<RunningProcess> {
   const log = openSync(plan.logFile, 'a', 0o600);
   const from = statSync(plan.logFile).size;
-  const child = spawn(process.execPath, [...(plan.nodeFlags ?? []), plan.script, ...(plan.args ?? [])], {
+  const flags = ['--import', LIFELINE, ...(plan.nodeFlags ?? [])];
+  const child = spawn(process.execPath, [...flags, plan.script, ...(plan.args ?? [])], {
     // Nothing of our own environment but what a process needs to run: a secret there is not theirs.
     env: { PATH: process.env['PATH'] ?? '', NODE_ENV: 'production', ...plan.env },
-    stdio: ['ignore', log, log],
+    // Never written to: when it ends, we are gone, and the child stops too (lifeline.ts).
+    stdio: ['pipe', log, log],
     // Ctrl-C in the terminal reaches us, and we stop it in order.
     detached: true,
   });
   closeSync(log);
+  child.stdin?.on('error', () => undefined);
   const exited = new Promise<number | NodeJS.Signals>((resolve) => {
     child.once('exit', (code, by) => resolve(code ?? by ?? 'SIGKILL'));
     child.once('error', () => resolve('SIGKILL'));

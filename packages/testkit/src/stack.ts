@@ -70,20 +70,31 @@ const isFree = (port: number): Promise<boolean> =>
     server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
 
-/** The ports of last time if they are free, else the usual ones, else any. Profiles have the gateway's in them. */
-async function choosePorts(path: string): Promise<{ readonly gateway: number; readonly cvs: number }> {
-  const before: { gateway: number; cvs: number } | undefined = existsSync(path)
-    ? JSON.parse(readFileSync(path, 'utf8'))
-    : undefined;
-  if (before !== undefined) {
-    for (const port of [before.gateway, before.cvs]) {
-      if (!(await isFree(port)))
-        throw new Error(`Port ${port} is taken by another program; stop that one first.`);
-    }
-    return before;
+/** How long processes of an earlier run that was killed may take to let go of their ports. */
+const PORT_WAIT_MS = 12_000;
+
+async function becomesFree(port: number): Promise<boolean> {
+  const deadline = Date.now() + PORT_WAIT_MS;
+  while (!(await isFree(port))) {
+    if (Date.now() > deadline) return false;
+    await new Promise((wake) => setTimeout(wake, 100));
   }
-  const pick = async (usual: number) => ((await isFree(usual)) ? usual : freePort());
-  const ports = { gateway: await pick(8443), cvs: await pick(8444) };
+  return true;
+}
+
+interface Ports {
+  readonly gateway: number;
+  readonly cvs: number;
+}
+
+/** The ports of last time, else the usual ones, else any that are free; remembered for next time. */
+async function choosePorts(path: string): Promise<Ports> {
+  const before: Ports | undefined = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
+  const pick = async (last: number | undefined, usual: number): Promise<number> => {
+    if (last !== undefined && (await becomesFree(last))) return last;
+    return (await isFree(usual)) ? usual : freePort();
+  };
+  const ports = { gateway: await pick(before?.gateway, 8443), cvs: await pick(before?.cvs, 8444) };
   writeFileSync(path, JSON.stringify(ports));
   return ports;
 }
