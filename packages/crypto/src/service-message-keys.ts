@@ -49,7 +49,8 @@ export interface ServicePeer {
   readonly fingerprint: string;
   readonly publicKey: PublicKey;
   readonly signingKeyId: string;
-  readonly encryptionKeyId: string;
+  /** Of the X25519 subkey, in hex. */
+  readonly encryptionFingerprint: string;
 }
 
 /** This side. */
@@ -65,12 +66,16 @@ export interface ServiceKeyText {
   readonly fingerprint: string;
 }
 
+/** A key that is made by a clock that runs ahead must serve a peer whose clock doesn't: it is dated a day back. */
+const BACKDATED_MS = 86_400_000;
+
 /** Makes a service key. The name is for people who look at it with OpenPGP tools; nothing depends on it. */
 export async function generateServiceKey(name: string): Promise<ServiceKeyText> {
   const { privateKey, publicKey } = await generateKey({
     userIDs: [{ name }],
     type: 'curve25519',
     format: 'object',
+    date: new Date(Date.now() - BACKDATED_MS),
     config: STRICT,
   });
   return {
@@ -96,7 +101,7 @@ async function peerOf(publicKey: PublicKey): Promise<ServicePeer> {
     fingerprint,
     publicKey,
     signingKeyId: signing.getKeyID().toHex(),
-    encryptionKeyId: encryption.getKeyID().toHex(),
+    encryptionFingerprint: encryption.getFingerprint(),
   };
 }
 

@@ -2,6 +2,7 @@
  * The OpenPGP message around a payload (RFC 9580): one v6 PKESK, one v2 SEIPD (AES-256, GCM), and in it a one-pass
  * signature, the literal data and the v6 Ed25519 signature. Nothing else is made or taken.
  */
+import { toHex } from '@astis/protocol/formats';
 import { createMessage, encrypt, enums, readMessage } from 'openpgp';
 import { ServiceMessageError } from './service-message-error.ts';
 import type { ServiceKey, ServicePeer } from './service-message-keys.ts';
@@ -40,7 +41,12 @@ export async function sealPayload(
 type Shape = { readonly tag: enums.packet } & Readonly<Record<string, number>>;
 
 const OUTER: readonly Shape[] = [
-  { tag: enums.packet.publicKeyEncryptedSessionKey, version: 6, publicKeyAlgorithm: enums.publicKey.x25519 },
+  {
+    tag: enums.packet.publicKeyEncryptedSessionKey,
+    version: 6,
+    publicKeyVersion: 6,
+    publicKeyAlgorithm: enums.publicKey.x25519,
+  },
   {
     tag: enums.packet.symEncryptedIntegrityProtectedData,
     version: 2,
@@ -58,12 +64,14 @@ const SIGNATURE: Shape = {
   publicKeyAlgorithm: enums.publicKey.ed25519,
 };
 
-/** The library's types leave these members out, so they are read as what they are: unknown. */
+/** The library's types leave such members out, so they are read as what they are: unknown. */
+const memberOf = (packet: object, name: string): unknown =>
+  new Map<string, unknown>(Object.entries(packet)).get(name);
+
 function isShaped(packet: object, { tag, ...members }: Shape): boolean {
   const kind = packet.constructor;
   if (!('tag' in kind) || kind.tag !== tag) return false;
-  const values = new Map<string, unknown>(Object.entries(packet));
-  return Object.entries(members).every(([name, value]) => values.get(name) === value);
+  return Object.entries(members).every(([name, value]) => memberOf(packet, name) === value);
 }
 
 function checkShape(packets: readonly object[], shapes: readonly Shape[]): void {
@@ -102,7 +110,8 @@ export async function openPayload(
     malformed('not an OpenPGP message'),
   );
   checkShape(sealed.packets, OUTER);
-  if (sealed.getEncryptionKeyIDs().some((id) => id.toHex() !== self.encryptionKeyId))
+  const fingerprint = memberOf(sealed.packets[0] ?? {}, 'publicKeyFingerprint');
+  if (!(fingerprint instanceof Uint8Array) || toHex(fingerprint) !== self.encryptionFingerprint)
     throw new ServiceMessageError('wrong_receiver', 'encrypted to another key');
   const message = await attempt(
     () => sealed.decrypt([self.privateKey], undefined, undefined, date, STRICT),
