@@ -53,9 +53,12 @@ function recipientOf(client: Client, certificate: string): RecipientKey {
   return { address, kind, kem, kemKey, keyId: kemKeyId(kem, kemKey) };
 }
 
-/** The changes that need no second look: a holding key gives way to the person's own, the organisation rotates. */
+/**
+ * The change that needs no second look: the organisation rotates its own key. A person's key that gives way to a
+ * holding key is none of it, since a server could answer with one so that the organisation reads along.
+ */
 const isExpectedChange = (key: RecipientKey): boolean =>
-  key.kind === 'holding' || key.address === ORGANISATION;
+  key.kind === 'organisation' && key.address === ORGANISATION;
 
 /**
  * Certified keys of all addresses, holding keys for those that have none.
