@@ -49,6 +49,11 @@ export class WorkerPool {
     return this.#workers.size + this.#leaving.size;
   }
 
+  /** Of the workers that take jobs. */
+  get processIds(): readonly number[] {
+    return [...this.#workers].flatMap(({ pid }) => (pid === undefined ? [] : [pid]));
+  }
+
   /**
    * Runs a job in a worker.
    * @throws ProblemError `custody_unavailable` when there are too many or the worker dies; WorkerJobError;
