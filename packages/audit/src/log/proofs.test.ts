@@ -55,6 +55,25 @@ describe('the published proofs of the reference tree', () => {
     const proof = hashes.map(hex.decode);
     expect((await consistencyProof(fetchNodes, oldSize, newSize)).map(toHex)).toEqual(hashes);
     expect(verifyConsistency(oldSize, newSize, rootHex(oldSize), rootHex(newSize), proof)).toBe(true);
+    // The probes of transparency-dev/merkle: the same proof, said to be of other sizes.
+    if (proof.length === 0) return;
+    for (const [before, after] of [
+      [oldSize - 1, newSize],
+      [oldSize + 1, newSize],
+      [oldSize ^ 2, newSize],
+      [oldSize, newSize * 2],
+      [oldSize, newSize / 2],
+    ] as const) {
+      expect(verifyConsistency(before, after, rootHex(oldSize), rootHex(newSize), proof)).toBe(false);
+    }
+  });
+
+  it('does not end before the top of the tree', () => {
+    // All hashes in order for 1 to 2 leaves, and the size a lie: RFC 9162 §2.1.4.2, last step.
+    const [a = EMPTY_ROOT, b = EMPTY_ROOT] = REFERENCE_LEAVES;
+    expect(verifyConsistency(1, 2, a, mth([a, b]), [b])).toBe(true);
+    expect(verifyConsistency(1, 3, a, mth([a, b]), [b])).toBe(false);
+    expect(verifyInclusion(a, 0, 3, [b], mth([a, b]))).toBe(false);
   });
 });
 

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { utf8 } from '@astis/protocol';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -42,12 +44,28 @@ describe('reading lines', () => {
   });
 
   it('keeps no more of an endless line than the limit', async () => {
+    setFlagsFromString('--expose-gc');
+    const collectGarbage: () => void = runInNewContext('gc');
+    let grown = 0;
     function* endless(): Generator<Uint8Array> {
+      collectGarbage();
+      const before = process.memoryUsage().arrayBuffers;
       for (let i = 0; i < 4000; i++) yield new Uint8Array(65_536).fill(0x61);
+      collectGarbage();
+      grown = process.memoryUsage().arrayBuffers - before;
       yield utf8('\nafter\n');
     }
     expect(await collect(endless())).toEqual([UNREADABLE_LINE, 'after']);
+    // 262 MB went by. What is not swept yet counts too, so the bound is wide.
+    expect(grown).toBeLessThan(100_000_000);
     const longest = 'x'.repeat(MAX_LINE_BYTES);
     expect(await collect([utf8(`${longest}\n${longest}x\n`)])).toEqual([longest, UNREADABLE_LINE]);
+  });
+
+  it('takes a long line byte by byte', async () => {
+    function* bytes(): Generator<Uint8Array> {
+      for (let i = 0; i < 300_000; i++) yield Uint8Array.of(0x61);
+    }
+    expect(await collect(bytes())).toEqual(['a'.repeat(300_000)]);
   });
 });

@@ -1,6 +1,4 @@
 /** Splitting bytes into the lines of an export, in bounded memory whatever the bytes are. */
-import { concat } from '@astis/protocol';
-
 /** Longer lines than any export has are refused. */
 export const MAX_LINE_BYTES = 1 << 20;
 
@@ -37,12 +35,23 @@ export async function* readLines(
         yield decode(rest);
       } else {
         keep(rest);
-        yield decode(concat(...parts));
+        yield decode(join(parts));
         parts = [];
         length = 0;
       }
     }
     keep(chunk.subarray(start));
   }
-  if (length > 0) yield decode(concat(...parts));
+  if (length > 0) yield decode(join(parts));
+}
+
+/** As `concat`, for more parts than a call takes arguments: a source may give byte by byte. */
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
 }
