@@ -9,7 +9,7 @@ import { outputTo } from './terminal/output.ts';
 
 const EXIT_CODES = `
 Exit codes: 0 done, 1 unexpected, 2 wrong usage, 3 refused (policy, TTL, revocation), 4 not authenticated,
-            5 not found, 6 something does not verify, 7 not reachable`;
+            5 not found, 6 something does not verify, 7 not available, 8 changed meanwhile, 130 interrupted`;
 
 const many = (value: string, before: readonly string[] = []): readonly string[] => [...before, value];
 
@@ -19,7 +19,9 @@ function globalsOf(command: Command): Globals {
 }
 
 /** An action that needs no profile. */
-function plain(action: (globals: Globals, output: Output, ...args: string[]) => Promise<void> | void) {
+function plain(
+  action: (globals: Globals, output: Output, ...args: readonly string[]) => Promise<void> | void,
+) {
   return async function (this: Command, ...given: unknown[]): Promise<void> {
     const globals = globalsOf(this);
     const args = given.filter((arg): arg is string => typeof arg === 'string');
@@ -68,6 +70,7 @@ export function buildProgram(): Command {
     .option('-o, --output <file>', 'where to (default: FILE.astis; - for stdout)')
     .option('-f, --force', 'overwrite the output')
     .option('--no-me', 'do not seal to yourself too')
+    .option('--recovery', "seal to the organisation's own key too, where policy allows recovery")
     .option('--accept-new-key <address>', "take this recipient's changed key, having asked them", many)
     .addHelpText('after', '\nExample: astis seal report.pdf --to bob@demo.test --ttl 2h --label legal')
     .action(
@@ -138,6 +141,7 @@ export function buildProgram(): Command {
         signedIn(async (session, command, artifact, until) =>
           (await import('./commands/capsule.ts')).setEnd(
             session,
+            name,
             text(artifact),
             text(until),
             command.opts(),
@@ -234,7 +238,13 @@ export function buildProgram(): Command {
   audit
     .command('checkpoint')
     .description('a signed checkpoint of the log as it is now; keep it elsewhere')
-    .action(signedIn(async (session) => (await import('./commands/audit.ts')).checkpoint(session)));
+    .option('-o, --output <file>', 'where to (default: stdout)')
+    .option('-f, --force', 'overwrite the output')
+    .action(
+      signedIn(async (session, command) =>
+        (await import('./commands/audit.ts')).checkpoint(session, command.opts()),
+      ),
+    );
   audit
     .command('verify')
     .description('verify an export offline, with the keys that were pinned')
@@ -243,6 +253,12 @@ export function buildProgram(): Command {
     .option('--checkpoint <file>', 'a checkpoint that was kept; repeat for more', many)
     .option('--checkpoint-key <key>', 'verifier key of checkpoints, instead of a profile', many)
     .option('--receipt-key <key>', 'verifier key of receipts, with --checkpoint-key', many)
+    .option('--tenant <id>', 'organisation that the log must be of, with --checkpoint-key')
+    .option('--origin <origin>', 'origin line that the log must have, with --checkpoint-key')
+    .addHelpText(
+      'after',
+      '\nExample: astis audit verify log.jsonl --checkpoint kept.note\nOf a truncated log only a later checkpoint or a receipt tells.',
+    )
     .action(async function (this: Command, file: string) {
       const globals = globalsOf(this);
       await (await import('./commands/audit.ts')).verify(globals, outputTo(globals.json), file, this.opts());
@@ -253,6 +269,11 @@ export function buildProgram(): Command {
     .description('register with an enrolment code; makes your keys here')
     .argument('<code>', 'the code, or - for stdin')
     .option('--ca <file>', "PEM of the gateway's CA, where it is not a public one")
+    .option('--no-passphrase', 'do not ask for a passphrase; the keys are kept plain, for your user alone')
+    .addHelpText(
+      'after',
+      '\nExample: astis enrol - < code.txt        (a code in an argument stays in the shell history)',
+    )
     .action(async function (this: Command, code: string) {
       const globals = globalsOf(this);
       await (await import('./commands/people.ts')).enrol(globals, outputTo(globals.json), code, this.opts());
@@ -261,18 +282,21 @@ export function buildProgram(): Command {
     .command('whoami')
     .description('the profile in use')
     .action(plain(async (globals, output) => (await import('./commands/people.ts')).whoami(globals, output)));
-  program
-    .command('profiles')
-    .description('all profiles on this computer')
+  const profile = program.command('profile').description('whose keys are on this computer');
+  profile
+    .command('list')
+    .description('all profiles; * is the one in use')
     .action(
-      plain(async (_globals, output) => {
-        const { listProfiles, profilesFolder } = await import('@astis/sdk/node');
-        const names = listProfiles(profilesFolder());
-        output.result(
-          { items: names },
-          names.length === 0 ? 'No profile yet; enrol with a code.' : names.join('\n'),
-        );
-      }),
+      plain(async (globals, output) => (await import('./commands/people.ts')).profiles(globals, output)),
+    );
+  profile
+    .command('use')
+    .description('use this profile where nothing else is said')
+    .argument('<name>', 'name or path')
+    .action(
+      plain(async (_globals, output, name) =>
+        (await import('./commands/people.ts')).useProfile(output, name ?? ''),
+      ),
     );
 
   const people = program.command('people').description('people and service clients');

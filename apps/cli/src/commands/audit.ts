@@ -1,14 +1,15 @@
 /** `astis audit`: the log, and its verification without any server. */
 
-import { once } from 'node:events';
-import { createReadStream, createWriteStream, existsSync, readFileSync } from 'node:fs';
-import { ExportVerifier, parseVerifierKey, readLines } from '@astis/audit';
-import { AuditEntry, Checkpoint, Page } from '@astis/protocol';
+import { createReadStream, createWriteStream, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { AuditError, ExportVerifier, parseVerifierKey, readLines } from '@astis/audit';
+import { AuditEntry, Checkpoint, Page, ProtocolError, parseTenantId } from '@astis/protocol';
 import { readProfile, receiptsPath } from '@astis/sdk/node';
 import type { Globals, Session } from '../session.ts';
 import { profileFolder } from '../session.ts';
 import { UntrustedError, UsageError } from '../terminal/exit.ts';
-import { refuseOverwrite } from '../terminal/files.ts';
+import { cancelOnInterrupt, published, refuseOverwrite } from '../terminal/files.ts';
 import type { Output } from '../terminal/output.ts';
 import { table, time } from '../terminal/output.ts';
 
@@ -42,32 +43,58 @@ export async function list({ client, output }: Session, options: ListOptions): P
   );
 }
 
-export async function exportLog(
-  { client, output }: Session,
-  options: { readonly output?: string; readonly force?: boolean },
-): Promise<void> {
-  const path = options.output ?? '-';
-  refuseOverwrite(path, options.force);
-  if (path === '-' && output.json)
-    throw new UsageError('The export is on stdout already; give -o FILE to have --json beside it.');
-  const sink = path === '-' ? process.stdout : createWriteStream(path, { mode: 0o600, flags: 'w' });
-  let lines = 0;
-  for await (const line of await client.lines('/v1/audit/export')) {
-    lines++;
-    if (!sink.write(`${line}\n`)) await once(sink, 'drain');
-  }
-  if (path === '-') return;
-  sink.end();
-  await once(sink, 'finish');
-  output.result(
-    { file: path, entries: lines - 2 },
-    `${lines - 2} entries in ${path}. Verify them with: astis audit verify ${path}`,
-  );
+export interface FileOptions {
+  readonly output?: string;
+  readonly force?: boolean;
 }
 
-export async function checkpoint({ client, output }: Session): Promise<void> {
+export async function exportLog({ client, output }: Session, options: FileOptions): Promise<void> {
+  const path = options.output ?? '-';
+  refuseOverwrite(path, options.force);
+  let lines = 0;
+  const download = async (to: NodeJS.WritableStream, signal: AbortSignal): Promise<void> => {
+    const answer = await client.lines('/v1/audit/export');
+    async function* counted(): AsyncGenerator<string> {
+      for await (const line of answer) {
+        lines++;
+        yield `${line}\n`;
+      }
+    }
+    await pipeline(Readable.from(counted()), to, { signal, end: to !== process.stdout });
+  };
+  const cancel = cancelOnInterrupt();
+  try {
+    if (path === '-') await download(process.stdout, cancel.signal);
+    else
+      await published(path, (fresh) =>
+        download(createWriteStream(fresh, { mode: 0o600, flush: true }), cancel.signal),
+      );
+  } catch (error) {
+    cancel.signal.throwIfAborted();
+    throw error;
+  } finally {
+    cancel.done();
+  }
+  // The first line describes the export, the last one ends it.
+  const entries = Math.max(0, lines - 2);
+  const result = { file: path, entries };
+  if (path === '-') output.aside(result, `${entries} entries.`);
+  else output.result(result, `${entries} entries in ${path}. Verify them with: astis audit verify ${path}`);
+}
+
+export async function checkpoint({ client, output }: Session, options: FileOptions): Promise<void> {
+  const path = options.output ?? '-';
+  refuseOverwrite(path, options.force);
   const signed = await client.get('/v1/audit/checkpoint', Checkpoint);
-  output.result(signed, signed.note.trimEnd());
+  if (path === '-') {
+    output.result(signed, signed.note.trimEnd());
+    return;
+  }
+  await published(path, async (fresh) => writeFileSync(fresh, signed.note, { flush: true }));
+  output.result(
+    { ...signed, file: path },
+    `A checkpoint of ${signed.size} entries in ${path}. Keep it where nobody else can change it.`,
+  );
 }
 
 export interface VerifyOptions {
@@ -75,44 +102,69 @@ export interface VerifyOptions {
   readonly checkpoint?: readonly string[];
   readonly checkpointKey?: readonly string[];
   readonly receiptKey?: readonly string[];
+  readonly tenant?: string;
+  readonly origin?: string;
+}
+
+function tenantIn(text: string) {
+  try {
+    return parseTenantId(text);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new UsageError(`"${text}" is not the id of an organisation, a lower-case UUID.`);
+  }
+}
+
+function keyIn(text: string) {
+  try {
+    return parseVerifierKey(text);
+  } catch (error) {
+    if (!(error instanceof AuditError)) throw error;
+    throw new UsageError(`"${text}" is not a verifier key, such as \`astis whoami\` shows.`);
+  }
 }
 
 /** Keys by flags, or those that the profile pinned; never from the export itself. */
 function trusted(globals: Globals, options: VerifyOptions) {
-  const flags = { checkpoint: options.checkpointKey ?? [], receipt: options.receiptKey ?? [] };
-  if (flags.checkpoint.length > 0) {
+  const { checkpointKey: checkpoints = [], receiptKey: receiptKeys = [], tenant, origin } = options;
+  if (checkpoints.length > 0) {
+    if (options.receipts !== undefined && receiptKeys.length === 0)
+      throw new UsageError('Receipts are checked with --receipt-key; give it with --checkpoint-key.');
     return {
-      keys: {
-        checkpointKeys: flags.checkpoint.map(parseVerifierKey),
-        receiptKeys: flags.receipt.map(parseVerifierKey),
+      keys: { checkpointKeys: checkpoints.map(keyIn), receiptKeys: receiptKeys.map(keyIn) },
+      known: {
+        ...(tenant === undefined ? {} : { tenant: tenantIn(tenant) }),
+        ...(origin === undefined ? {} : { origin }),
       },
-      known: {},
       receipts: options.receipts,
     };
   }
+  if (receiptKeys.length > 0 || tenant !== undefined || origin !== undefined)
+    throw new UsageError('--receipt-key, --tenant and --origin go with --checkpoint-key.');
   const profile = readProfile(profileFolder(globals.profile));
   const { tenantId, logOrigin, checkpointKey, receiptKey } = profile.tenant;
   const own = receiptsPath(profile);
   return {
-    keys: { checkpointKeys: [parseVerifierKey(checkpointKey)], receiptKeys: [parseVerifierKey(receiptKey)] },
+    keys: { checkpointKeys: [keyIn(checkpointKey)], receiptKeys: [keyIn(receiptKey)] },
     known: { tenant: tenantId, origin: logOrigin },
     receipts: options.receipts ?? (existsSync(own) ? own : undefined),
   };
 }
 
-const receiptsIn = (path: string | undefined): readonly unknown[] =>
-  path === undefined
-    ? []
-    : readFileSync(path, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line): unknown => {
-          try {
-            return JSON.parse(line);
-          } catch {
-            throw new UsageError(`${path} has a line that is not JSON; receipts are JSON Lines.`);
-          }
-        });
+/** Receipts are JSON Lines. A line that a crash cut off is no evidence of anything, and is said to be left out. */
+function receiptsIn(path: string | undefined, output: Output): readonly unknown[] {
+  if (path === undefined) return [];
+  const lines = readFileSync(path, 'utf8').split('\n');
+  return lines.flatMap((line, i): unknown[] => {
+    if (line === '') return [];
+    try {
+      return [JSON.parse(line)];
+    } catch {
+      output.warn(`Line ${i + 1} of ${path} is not a receipt; it is left out.`);
+      return [];
+    }
+  });
+}
 
 export async function verify(
   globals: Globals,
@@ -123,7 +175,7 @@ export async function verify(
   const { keys, known, receipts } = trusted(globals, options);
   const facts = {
     ...known,
-    receipts: receiptsIn(receipts),
+    receipts: receiptsIn(receipts, output),
     checkpoints: (options.checkpoint ?? []).map((path) => readFileSync(path, 'utf8')),
   };
   const verifier = new ExportVerifier(keys, facts);

@@ -1,9 +1,9 @@
 /** `astis enrol`, `whoami`, `people`, `domain` and `tenant`. */
-import { readFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { localSigner } from '@astis/crypto';
 import type { SigningPrivateKey } from '@astis/protocol';
-import { Domain, fromBase64Url, Page, Person } from '@astis/protocol';
+import { Domain, fromBase64Url, Page, Person, ProtocolError } from '@astis/protocol';
 import {
   createTenant,
   enrol as enrolWith,
@@ -11,35 +11,56 @@ import {
   parseEnrolmentCode,
   removePerson,
 } from '@astis/sdk';
-import { httpsTransport, profilesFolder, readProfile, saveProfile } from '@astis/sdk/node';
+import { httpsTransport, listProfiles, profilesFolder, readProfile, saveProfile } from '@astis/sdk/node';
 import type { Globals, Session } from '../session.ts';
-import { passphrase, profileFolder } from '../session.ts';
-import { UsageError } from '../terminal/exit.ts';
+import { chosenProfile, currentFile, namedFolder, profileFolder } from '../session.ts';
+import { NotFoundError, UsageError } from '../terminal/exit.ts';
 import type { Output } from '../terminal/output.ts';
 import { table, time } from '../terminal/output.ts';
+import { newPassphrase } from '../terminal/passphrase.ts';
 import { address, parseDuration } from '../terminal/values.ts';
+
+export interface EnrolOptions {
+  readonly ca?: string;
+  /** False with --no-passphrase: the keys are kept plain. */
+  readonly passphrase: boolean;
+}
+
+/** A folder that has no profile yet: `wanted`, or with a number behind it. */
+function freeFolder(wanted: string): string {
+  let folder = wanted;
+  for (let n = 2; existsSync(join(folder, 'profile.json')); n++) folder = `${wanted}-${n}`;
+  return folder;
+}
 
 export async function enrol(
   globals: Globals,
   output: Output,
   code: string,
-  options: { readonly ca?: string },
+  options: EnrolOptions,
 ): Promise<void> {
+  const parsed = parseEnrolmentCode(code === '-' ? readFileSync(0, 'utf8') : code);
   const ca = options.ca === undefined ? undefined : readFileSync(options.ca, 'utf8');
+  // A code is good once, so all that could keep the keys from being saved is found out before it is used.
+  const named = globals.profile === undefined ? undefined : namedFolder(globals.profile);
+  if (named !== undefined && existsSync(join(named, 'profile.json')))
+    throw new UsageError(`There is a profile in ${named} already; choose another name with --profile.`);
+  const parent = named ?? profilesFolder();
+  mkdirSync(parent, { recursive: true, mode: 0o700 });
+  accessSync(parent, constants.W_OK);
+  const secret = options.passphrase ? await newPassphrase() : undefined;
+
   const transport = httpsTransport(ca);
   try {
-    const parsed = parseEnrolmentCode(code === '-' ? readFileSync(0, 'utf8') : code);
     const keys = await enrolWith(transport, parsed);
-    const folder =
-      globals.profile === undefined ? join(profilesFolder(), keys.address) : profileFolder(globals.profile);
-    const secret = passphrase();
+    const folder = named ?? freeFolder(join(profilesFolder(), keys.address));
     saveProfile(folder, keys, {
       ...(ca === undefined ? {} : { ca }),
       ...(secret === undefined ? {} : { passphrase: secret }),
     });
     if (secret === undefined) {
-      output.note(
-        `The private keys are in ${folder}/keys.json, readable for you alone. To have them sealed, set ASTIS_PASSPHRASE_FILE before enrolling.`,
+      output.warn(
+        `Warning: the private keys lie in ${folder}/keys.json without a passphrase, readable for your user and for root.`,
       );
     }
     const waited =
@@ -55,10 +76,39 @@ export async function enrol(
 
 export function whoami(globals: Globals, output: Output): void {
   const { address: own, gatewayUrl, tenant, folder, personId } = readProfile(profileFolder(globals.profile));
+  const { tenantId, checkpointKey, receiptKey, logOrigin } = tenant;
   output.result(
-    { address: own, personId, gatewayUrl, tenantId: tenant.tenantId, profile: folder },
-    `${own} at ${gatewayUrl}\n${folder}`,
+    { address: own, personId, gatewayUrl, tenantId, profile: folder, checkpointKey, receiptKey, logOrigin },
+    [
+      `${own} at ${gatewayUrl}`,
+      `profile         ${folder}`,
+      `organisation    ${tenantId}`,
+      `checkpoint key  ${checkpointKey}`,
+      `receipt key     ${receiptKey}`,
+    ].join('\n'),
   );
+}
+
+export function profiles(globals: Globals, output: Output): void {
+  const current = chosenProfile(globals.profile);
+  const items = listProfiles(profilesFolder()).map((name) => {
+    const { address: own, gatewayUrl } = readProfile(namedFolder(name));
+    return { name, address: own, gatewayUrl, current: name === current };
+  });
+  const rows = items.map((item) => [item.current ? '*' : '', item.name, item.address, item.gatewayUrl]);
+  output.result(
+    { items },
+    rows.length === 0
+      ? 'No profile yet; enrol with a code: astis enrol CODE'
+      : table(['', 'NAME', 'ADDRESS', 'GATEWAY'], rows),
+  );
+}
+
+export function useProfile(output: Output, name: string): void {
+  const { address: own } = readProfile(namedFolder(name));
+  mkdirSync(profilesFolder(), { recursive: true, mode: 0o700 });
+  writeFileSync(currentFile(), `${name}\n`, { mode: 0o600 });
+  output.result({ name, address: own }, `${own} is used where nothing else is said.`);
 }
 
 async function everybody({ client }: Session): Promise<readonly Person[]> {
@@ -77,7 +127,7 @@ async function somebody(session: Session, text: string): Promise<Person> {
   const person = (await everybody(session)).find(
     (each) => each.address === wanted && each.status !== 'removed',
   );
-  if (person === undefined) throw new UsageError(`There is nobody with the address ${wanted} here.`);
+  if (person === undefined) throw new NotFoundError(`There is nobody with the address ${wanted} here.`);
   return person;
 }
 
@@ -162,11 +212,22 @@ export interface TenantOptions {
   readonly ca?: string;
 }
 
+function operatorSeed(path: string): SigningPrivateKey {
+  const text = readFileSync(path, 'utf8').trim();
+  try {
+    const seed = fromBase64Url(text);
+    if (seed.length === 32) return seed as SigningPrivateKey;
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+  }
+  throw new UsageError(`${path} is not an operator's key: 32 bytes of base64url.`);
+}
+
 /** For whoever runs the platform: makes an organisation and prints its first admin's enrolment code. */
 export async function makeTenant(output: Output, name: string, options: TenantOptions): Promise<void> {
   const transport = httpsTransport(options.ca === undefined ? undefined : readFileSync(options.ca, 'utf8'));
   try {
-    const seed = fromBase64Url(readFileSync(options.operatorKey, 'utf8').trim()) as SigningPrivateKey;
+    const seed = operatorSeed(options.operatorKey);
     const { tenant, code } = await createTenant(
       transport,
       options.gateway.replace(/\/$/, ''),

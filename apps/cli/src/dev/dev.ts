@@ -2,7 +2,7 @@
  * `npm start`: the whole stack on this computer with an organisation of three people, until Ctrl-C. What is there from
  * an earlier run goes on; what crashes is started again.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { localSigner } from '@astis/crypto';
@@ -18,6 +18,8 @@ import { UsageError } from '../terminal/exit.ts';
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 const DOMAIN = 'demo.test';
 const DAY = 86_400;
+/** Names where PostgreSQL's data lies: as root it may be outside of our own folder. */
+const DATA_PATH = 'pg-path';
 
 const home = (): string => process.env['ASTIS_HOME'] ?? join(ROOT, '.astis');
 const say = (text: string): void => {
@@ -65,16 +67,37 @@ async function enrolPeople(stack: Stack, profiles: string): Promise<void> {
   }
 }
 
+/** The demo people's profiles name the gateway's URL; its port is another one when the last one is taken. */
+function followPort(profiles: string, url: string): void {
+  for (const name of ['alice', 'bob', 'carol']) {
+    const path = join(profiles, name, 'profile.json');
+    if (!existsSync(path)) continue;
+    const profile: Record<string, unknown> = JSON.parse(readFileSync(path, 'utf8'));
+    if (profile['gatewayUrl'] === url) continue;
+    const fresh = `${path}.${process.pid}`;
+    const text = `${JSON.stringify({ ...profile, gatewayUrl: url }, null, 2)}\n`;
+    writeFileSync(fresh, text, { mode: 0o600, flush: true });
+    renameSync(fresh, path);
+  }
+}
+
+/** A path as one would type it: relative below the folder one is in, else absolute. */
+function typed(path: string): string {
+  const near = relative(process.cwd(), path);
+  return near === '' || near.startsWith('..') ? path : near;
+}
+
 function whatNext(stack: Stack, profiles: string): string {
-  const folder = relative(process.cwd(), profiles) || profiles;
+  const folder = typed(profiles);
+  const config = folder === profiles ? folder : `$PWD/${folder}`;
   return `
 ASTIS runs at ${stack.url}
   API reference  ${stack.url}/reference
-  logs           ${relative(process.cwd(), stack.logs)}/
+  logs           ${typed(stack.logs)}/
 
 Try it in another terminal, in this folder:
 
-  export ASTIS_CONFIG_DIR="$PWD/${folder}"
+  export ASTIS_CONFIG_DIR="${config}"
   echo "the plan" > plan.txt
   ./astis --profile alice seal plan.txt --to bob@${DOMAIN} --ttl 2h
   ./astis --profile bob   open plan.txt.astis -o -
@@ -127,51 +150,75 @@ function supervise(stack: Stack, isStopping: () => boolean): void {
   );
 }
 
-export async function dev(options: { readonly reset?: boolean }): Promise<void> {
-  const folder = home();
-  if (options.reset === true) resetHome(folder);
-  let stopping = false;
-  let stack: Stack;
+/** Asked to stop by Ctrl-C or SIGTERM, at any time from the very start. */
+function stopRequest(): { readonly asked: Promise<void>; isAsked(): boolean } {
+  let isAsked = false;
+  const asked = new Promise<void>((resolve) => {
+    const stop = (): void => {
+      if (isAsked) return;
+      isAsked = true;
+      say('\nstopping');
+      resolve();
+    };
+    process.on('SIGINT', stop);
+    process.on('SIGTERM', stop);
+  });
+  return { asked, isAsked: () => isAsked };
+}
+
+async function start(folder: string): Promise<Stack> {
   try {
-    stack = await startStack({ home: folder, onProgress: (what) => say(`  ${what}`) });
+    return await startStack({ home: folder, onProgress: (what) => say(`  ${what}`) });
   } catch (error) {
     if (error instanceof DataDirInUseError)
       throw new UsageError(`ASTIS runs already on ${folder}. ${error.message}`);
     throw error;
   }
-  const stopped = new Promise<void>((resolve) => {
-    const stop = (): void => {
-      if (stopping) return;
-      stopping = true;
-      say('\nstopping');
-      void stack.stop().then(resolve);
-    };
-    process.on('SIGINT', stop);
-    process.on('SIGTERM', stop);
-  });
-  const profiles = join(folder, 'profiles');
-  try {
-    await enrolPeople(stack, profiles);
-  } catch (error) {
-    stopping = true;
-    await stack.stop();
-    throw error;
-  }
-  supervise(stack, () => stopping);
-  say(whatNext(stack, profiles));
-  await stopped;
 }
 
-/** Only a folder that is a stack's is thrown away. */
+export async function dev(options: { readonly reset?: boolean }): Promise<void> {
+  const folder = home();
+  if (options.reset === true) resetHome(folder);
+  const request = stopRequest();
+  const stack = await start(folder);
+  try {
+    writeFileSync(join(folder, DATA_PATH), stack.postgres.dataDir, { mode: 0o600 });
+    const profiles = join(folder, 'profiles');
+    followPort(profiles, stack.url);
+    if (!request.isAsked()) await enrolPeople(stack, profiles);
+    if (!request.isAsked()) {
+      supervise(stack, request.isAsked);
+      say(whatNext(stack, profiles));
+    }
+    await request.asked;
+  } finally {
+    await stack.stop();
+  }
+}
+
+function refuseWhileRunning(dataDir: string): void {
+  const owner = `${dataDir}.owner`;
+  if (!existsSync(owner)) return;
+  const pid = Number(readFileSync(owner, 'utf8').split(' ')[0]);
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return;
+  }
+  throw new UsageError(`ASTIS may still run here (process ${pid}); stop it before --reset.`);
+}
+
+/** Only a folder that is a stack's is thrown away, and the data that lies elsewhere for root's sake. */
 function resetHome(folder: string): void {
   if (!existsSync(folder)) return;
-  const owner = join(folder, 'pg.owner');
-  if (existsSync(owner)) {
-    const pid = Number(readFileSync(owner, 'utf8').split(' ')[0]);
-    if (existsSync(`/proc/${pid}`))
-      throw new UsageError(`ASTIS may still run here (process ${pid}); stop it before --reset.`);
-  }
   if (!existsSync(join(folder, 'ports.json')))
     throw new UsageError(`${folder} does not look like a stack of ours; remove it by hand.`);
+  const pathFile = join(folder, DATA_PATH);
+  const dataDir = existsSync(pathFile) ? readFileSync(pathFile, 'utf8') : join(folder, 'pg');
+  refuseWhileRunning(dataDir);
+  if (existsSync(join(dataDir, 'PG_VERSION'))) {
+    for (const path of [dataDir, `${dataDir}.password`, `${dataDir}.owner`, `${dataDir}.log`])
+      rmSync(path, { recursive: true, force: true });
+  }
   rmSync(folder, { recursive: true, force: true });
 }

@@ -4,16 +4,30 @@ export interface Output {
   readonly json: boolean;
   /** The result: `value` with --json, else the text. */
   result(value: unknown, text: string): void;
+  /** The result of a command whose stdout carries content: the same, on stderr. */
+  aside(value: unknown, text: string): void;
+  /** Said to people; with --json to nobody. */
   note(text: string): void;
+  /** Said to people in any case: what they must not miss. */
+  warn(text: string): void;
 }
+
+const linesOf = (json: boolean, value: unknown, text: string): string =>
+  json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`;
 
 export const outputTo = (json: boolean): Output => ({
   json,
   result(value, text) {
-    process.stdout.write(json ? `${JSON.stringify(value)}\n` : text === '' ? '' : `${text}\n`);
+    process.stdout.write(linesOf(json, value, text));
+  },
+  aside(value, text) {
+    process.stderr.write(linesOf(json, value, text));
   },
   note(text) {
-    process.stderr.write(`${text}\n`);
+    if (!json) process.stderr.write(`${text}\n`);
+  },
+  warn(text) {
+    process.stderr.write(json ? `${JSON.stringify({ warning: text })}\n` : `${text}\n`);
   },
 });
 
