@@ -1,6 +1,8 @@
 /** The two backends against each other: the same bytes from the same input, and the same refusals. */
+import { createHash } from 'node:crypto';
 import type { KemName, KemPrivateKey, SigningPrivateKey, SigningPublicKey } from '@astis/protocol/formats';
 import { KEM_NAMES, KEMS } from '@astis/protocol/formats';
+import { ED25519_TORSION_SUBGROUP, ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Backend } from './backend.ts';
@@ -89,6 +91,54 @@ describe('backends agree', () => {
     for (let i = 32; i < 64; i++) other[i] = Number((scalar >> BigInt(8 * (i - 32))) & 255n);
     for (const backend of [node, browser])
       expect(backend.ed25519Verify(publicKey, Uint8Array.of(1), other)).toBe(false);
+  });
+
+  it('on refusing keys of small order, under which anyone could sign, in every encoding', () => {
+    // With R = B and S = 1 the equation holds for every message whose challenge is a multiple of the key's order.
+    const signature = new Uint8Array(64);
+    signature.set(ed25519.Point.BASE.toBytes());
+    signature[32] = 1;
+    const tail = 'ff'.repeat(30);
+    const uncanonical = [
+      `ed${tail}7f`,
+      `ed${tail}ff`,
+      `ee${tail}7f`,
+      `ee${tail}ff`,
+      `01${'00'.repeat(30)}80`,
+      `ec${tail}ff`,
+    ];
+    for (const encoded of [...ED25519_TORSION_SUBGROUP, ...uncanonical]) {
+      const publicKey = Uint8Array.from(Buffer.from(encoded, 'hex')) as SigningPublicKey;
+      for (let i = 0; i < 40; i++)
+        for (const backend of [node, browser])
+          expect(backend.ed25519Verify(publicKey, Uint8Array.of(i), signature), encoded).toBe(false);
+    }
+  });
+
+  it('on refusing signatures that hold with the cofactor only', () => {
+    const { Point } = ed25519;
+    const secret = 12_345n;
+    const publicKey = Point.BASE.multiply(secret).toBytes() as SigningPublicKey;
+    const [, torsion] = ED25519_TORSION_SUBGROUP;
+    const r = Point.BASE.multiply(67n)
+      .add(Point.fromHex(torsion ?? ''))
+      .toBytes();
+    const message = Uint8Array.of(9);
+    const challenge = Point.Fn.create(
+      BigInt(
+        `0x${Buffer.from(createHash('sha512').update(r).update(publicKey).update(message).digest()).reverse().toString('hex')}`,
+      ),
+    );
+    let scalar = Point.Fn.create(67n + challenge * secret);
+    const signature = new Uint8Array(64);
+    signature.set(r);
+    for (let i = 32; i < 64; i++) {
+      signature[i] = Number(scalar & 255n);
+      scalar >>= 8n;
+    }
+    expect(ed25519.verify(signature, message, publicKey, { zip215: false })).toBe(true);
+    for (const backend of [node, browser])
+      expect(backend.ed25519Verify(publicKey, message, signature)).toBe(false);
   });
 
   it('on saying no, not throwing, for bytes that are no Ed25519 key', () => {

@@ -198,6 +198,20 @@ describe('chunks', () => {
     expect(nonces[10]).toBe('00000000000000ffffffff00');
   });
 
+  it('encrypted anew by a recipient, who can make a tag that holds, are not the ones that the sealer signed', async () => {
+    const { made, chunk, hash, layout } = await parts();
+    const key = await payloadKey(made.dek, made.header.hash);
+    const forged = await encryptChunk(key, 1, false, new Uint8Array(CHUNK_BYTES));
+    expect(forged.ciphertext.length).toBe(chunk(1).length);
+    expect(await outcome(() => decryptChunk(key, 1, false, forged.ciphertext, forged.hash))).toBe('accepted');
+    expect(await outcome(() => decryptChunk(key, 1, false, forged.ciphertext, hash(1)))).toBe(
+      'chunk_modified',
+    );
+    const envelope = Uint8Array.from(made.envelope);
+    envelope.set(forged.ciphertext, chunkAt(layout, 1).at);
+    expect(await outcome(() => readAll(envelope, keyOf(made)))).toBe('chunk_modified');
+  });
+
   it('resealed by a recipient, who knows the DEK, do not pass as the sealer’s', async () => {
     const made = await sealed(pattern(40));
     const recipient = localSigner(newSigningKey());

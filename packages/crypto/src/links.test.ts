@@ -131,10 +131,41 @@ describe('link chains', () => {
     expect((await openCapsule(recovered, w.trusted, w.carol.unwrapper)).dek).toEqual(recoverable.dek);
   });
 
-  it('have an end', async () => {
-    const { chain } = await story();
-    const links = Array.from({ length: MAX_LINKS + 1 }, () => chain.links[0] ?? new Uint8Array(0));
-    expect(await outcome(() => verifyLinkChain({ ...chain, links }))).toBe('link_chain_broken');
+  it('have an end: 64 links are a chain, 65 are none', async () => {
+    const w = await world();
+    const sealed = await artifact(w, [w.bob], new Uint8Array(0));
+    const { wrap } = first(sealed.capsules);
+    const { keyId } = w.bob.unwrapper;
+    const end = (i: number, last: number) => ({
+      address: BOB,
+      keyId,
+      wrapHash: i === last ? wrapHash(wrap) : new Uint8Array(32).fill(i),
+    });
+    const chainOf = (length: number) =>
+      Promise.all(
+        Array.from({ length }, (_, i) =>
+          signLink(
+            {
+              tenantId: TENANT,
+              artifactId: sealed.context.artifactId,
+              from: end(i, length),
+              to: end(i + 1, length),
+              at: i,
+            },
+            w.identity,
+          ),
+        ),
+      );
+    const verify = async (length: number) => {
+      const links = await chainOf(length);
+      const { statement } = sealed;
+      const recipient = { address: BOB, keyId };
+      return outcome(() =>
+        verifyLinkChain({ statement, wrap, links, identityKey: w.identity.publicKey, recipient }),
+      );
+    };
+    expect(await verify(MAX_LINKS)).toBe('accepted');
+    expect(await verify(MAX_LINKS + 1)).toBe('link_chain_broken');
   });
 });
 

@@ -31,6 +31,14 @@ describe('signed objects', () => {
     );
   });
 
+  it('are refused when they name another key than the one that signed', async () => {
+    const bytes = await signObject('astis/enrolment-grant', payload, { ...signer, keyId: other.keyId });
+    for (const { publicKey } of [signer, other])
+      expect(await outcome(() => verifyObject(bytes, 'astis/enrolment-grant', publicKey))).toBe(
+        'signature_invalid',
+      );
+  });
+
   it('are refused as another type: relabelled, the signature no longer holds', async () => {
     const bytes = await signObject('astis/enrolment-grant', payload, signer);
     expect(await outcome(() => verifyObject(bytes, 'astis/key-revocation', signer.publicKey))).toBe(

@@ -11,6 +11,7 @@ import { MLKEM768X25519 } from '@noble/post-quantum/hybrid.js';
 import * as noble from '@panva/hpke-noble';
 import * as hpke from 'hpke';
 import type { Backend } from '../backend.ts';
+import { verifyEd25519 } from './ed25519.ts';
 import { xwing } from './xwing.ts';
 
 const NO_AAD = new Uint8Array(0);
@@ -69,15 +70,7 @@ export const backend: Backend = {
     const key = seed.slice();
     return (message) => ed25519.sign(message, key);
   },
-  ed25519Verify(publicKey, message, signature) {
-    if (publicKey.length !== 32 || signature.length !== 64) return false;
-    try {
-      // RFC 8032's strict rules, so that a signature accepted here is accepted by OpenSSL too.
-      return ed25519.verify(signature, message, publicKey, { zip215: false });
-    } catch {
-      return false;
-    }
-  },
+  ed25519Verify: verifyEd25519,
   hpke: (kem) => SUITES[kem],
   kemPublicKey: (kem, privateKey) => PUBLIC_OF[kem](privateKey) as KemPublicKey,
 };

@@ -8,6 +8,7 @@ import { CHUNK_BYTES, concat, layoutFor } from '@astis/protocol/formats';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { OpeningKey } from '../../envelope.ts';
 import { outcome } from '../../outcome.fixture.ts';
+import { encryptChunk, payloadKey } from '../../payload.ts';
 import { artifact, flipped, world } from '../../world.fixture.ts';
 import type { Progress } from './index.ts';
 import { openEnvelopeFile, openFile, sealFile } from './index.ts';
@@ -138,6 +139,18 @@ describe('opening', () => {
       expect(await readFile(path('out'), 'utf8')).toBe('before');
       expect((await readdir(folder)).sort()).toEqual(['in', 'out']);
     }
+  });
+
+  it('refuses a chunk that a recipient encrypted anew under the DEK', async () => {
+    const made = await sealed(pattern(2 * CHUNK_BYTES));
+    const key = await payloadKey(made.dek, made.header.hash);
+    const { ciphertext } = await encryptChunk(key, 1, true, new Uint8Array(CHUNK_BYTES));
+    const envelope = Uint8Array.from(made.envelope);
+    envelope.set(ciphertext, made.header.bytes.length + CHUNK_BYTES + 16);
+    await writeFile(path('in'), envelope);
+    const run = () => openFile({ ...keyOf(made), source: path('in'), sink: path('out') });
+    expect(await outcome(run)).toBe('chunk_modified');
+    expect(await readdir(folder)).toEqual(['in']);
   });
 
   it('writes to a stream nothing before the author is known, and no chunk that was not checked', async () => {
