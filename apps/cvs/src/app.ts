@@ -83,6 +83,14 @@ function buildListener({ tls, logger }: CustodyOptions) {
       socket.destroy();
     }
   });
+  // A connection whose last answer is out would be kept alive for more that never come.
+  let closing = false;
+  app.addHook('preClose', async () => {
+    closing = true;
+  });
+  app.addHook('onSend', async (_request, reply) => {
+    if (closing) reply.header('connection', 'close');
+  });
   return app;
 }
 

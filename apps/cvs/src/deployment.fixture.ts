@@ -1,6 +1,6 @@
 /** A whole CVS for tests: real PostgreSQL, real workers, real mTLS over loopback, and a gateway's side to call it. */
 import { randomBytes } from 'node:crypto';
-import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { localSigner, newSigningKey } from '@astis/crypto';
 import type { ServiceKey, ServiceOutcome } from '@astis/crypto/service-message';
 import { generateServiceKey, openResponse, readServiceKey, sealRequest } from '@astis/crypto/service-message';
 import type { CustodyMethod, CustodyParams, CustodyResult, ProblemCode, TenantId } from '@astis/protocol';
-import { isProblemCode, ProblemError } from '@astis/protocol';
+import { isProblemCode, ProblemError, toBase64Url } from '@astis/protocol';
 import type { CustodyStore, PostgresServer, ProvisionedDatabase } from '@astis/store';
 import { migrate, openCustodyStore, provision, startEmbeddedPostgres } from '@astis/store';
 import { pino } from 'pino';
@@ -54,6 +54,7 @@ export class Deployment {
   #custody: Custody | undefined;
   #store: CustodyStore | undefined;
   #agent: Agent | undefined;
+  #attached: number | undefined;
 
   constructor(parts: {
     postgres: PostgresServer;
@@ -102,7 +103,14 @@ export class Deployment {
     return this.#store;
   }
 
+  /** Calls go to a CVS that runs as a process of its own. */
+  attach(port: number): void {
+    this.#attached = port;
+    this.#agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  }
+
   get port(): number {
+    if (this.#attached !== undefined) return this.#attached;
     const address = this.custody.app.server.address();
     if (address === null || typeof address === 'string') throw new Error('not listening');
     return address.port;
@@ -125,6 +133,34 @@ export class Deployment {
     this.#store = store;
     await this.#custody.app.listen({ host: '127.0.0.1', port: 0 });
     this.#agent = new Agent({ keepAlive: true, maxSockets: 16 });
+  }
+
+  /** The settings of main.ts, for the same database and keys. */
+  environment(): Record<string, string> {
+    const file = (name: string, content: string): string => {
+      const path = join(this.folder, name);
+      writeFileSync(path, content, { mode: 0o600 });
+      return path;
+    };
+    const { tls, operatorKey, logPrefix } = this.#options;
+    const keys = join(this.folder, 'keys');
+    mkdirSync(keys, { recursive: true });
+    file('keys/service-key.asc', this.cvs.privateKey.armor());
+    return {
+      ASTIS_CVS_LISTEN: '127.0.0.1:0',
+      ASTIS_CVS_ADMIN_LISTEN: '127.0.0.1:0',
+      ASTIS_CVS_TLS_CERT: file('tls.pem', tls.cert),
+      ASTIS_CVS_TLS_KEY: file('tls.key', tls.key),
+      ASTIS_CVS_TLS_CLIENT_CA: file('clients.pem', tls.clientCa),
+      ASTIS_CVS_TLS_CLIENT_CERTS: file('gateway.pem', this.client.cert),
+      ASTIS_CVS_DATABASE: file('database.json', JSON.stringify(this.database.service)),
+      ASTIS_CVS_ROOT_KEY: this.rootKeyFile,
+      ASTIS_CVS_KEYS: keys,
+      ASTIS_CVS_WORKERS: '1',
+      ASTIS_OPERATOR_KEY: file('operator.pub', toBase64Url(operatorKey)),
+      ASTIS_GATEWAY_SERVICE_KEY: file('gateway.asc', this.gateway.publicKey.armor()),
+      ASTIS_LOG_ORIGIN: logPrefix,
+    };
   }
 
   async stop(): Promise<void> {
