@@ -2,7 +2,13 @@
 export * from './custody/index.ts';
 export { type Connection, Database, type Tx } from './database.ts';
 export { startEmbeddedPostgres } from './embedded/index.ts';
-export { DataDirInUseError, type PostgresServer, startPostgres } from './embedded/server.ts';
+export { DataDirInUseError } from './embedded/ownership.ts';
+export {
+  type PostgresBinaries,
+  type PostgresServer,
+  removePostgresData,
+  startPostgres,
+} from './embedded/server.ts';
 export * from './gateway/index.ts';
 export type { GrantedRelease, ReleaseAnswer, ReleaseQuestion } from './gateway/releases.ts';
 export {

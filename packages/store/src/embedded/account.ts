@@ -3,15 +3,26 @@
  * here if need be, else `nobody`), and its binaries and data lie where that user may go.
  */
 import { spawnSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { cpSync, existsSync, mkdirSync, renameSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  cpSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 
 export interface Account {
   readonly uid: number;
   readonly gid: number;
 }
 
+/** For what must lie outside of a folder that only root can enter. Root's own; others may pass through, not look in. */
 const STATE = '/var/lib/astis';
 
 function lookUp(name: string): Account | undefined {
@@ -30,7 +41,7 @@ export function serverAccount(): Account | undefined {
     return lookUp('astis');
   };
   const account = lookUp('astis') ?? made() ?? lookUp('nobody');
-  if (account === undefined) {
+  if (account === undefined || account.uid === 0) {
     throw new Error(
       'PostgreSQL does not run as root, and there is no user `astis` or `nobody` to run it as.',
     );
@@ -42,31 +53,46 @@ function reachable(path: string, account: Account): boolean {
   return spawnSync('test', ['-x', path], { ...account, cwd: '/' }).status === 0;
 }
 
-const nameFor = (path: string): string => createHash('sha256').update(path).digest('hex').slice(0, 16);
-
-/** A folder like `wanted` which the account can reach: `wanted` itself, or one below /var/lib/astis. */
-export function reachableDataDir(wanted: string, account: Account | undefined): string {
-  if (account === undefined) return wanted;
-  const parent = join(wanted, '..');
-  mkdirSync(parent, { recursive: true, mode: 0o711 });
-  if (reachable(parent, account)) return wanted;
-  mkdirSync(STATE, { recursive: true, mode: 0o711 });
-  return join(STATE, `data-${nameFor(wanted)}`);
+function relocated(wanted: string): string | undefined {
+  const isLink = lstatSync(wanted, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
+  return isLink ? readlinkSync(wanted) : undefined;
 }
 
-/** `binDir` itself, or a copy of its tree which the account can read. */
-export function reachableBinaries(root: string, account: Account | undefined): string {
-  if (account === undefined || reachable(join(root, 'bin', 'postgres'), account)) return root;
-  const copy = join(STATE, `postgres-${nameFor(root)}`);
+/**
+ * Where the data of `wanted` lies, or will: at `wanted` itself, or, where the account cannot get there, in a folder
+ * below /var/lib/astis to which `wanted` is made a symbolic link. So whoever removes or moves `wanted` removes or
+ * moves the database with it: a new folder never meets an old database.
+ */
+export function dataDirFor(wanted: string, account: Account | undefined): string {
+  const known = relocated(wanted);
+  if (known !== undefined) return known;
+  const parent = dirname(wanted);
+  mkdirSync(parent, { recursive: true, mode: 0o711 });
+  if (account === undefined || existsSync(wanted) || reachable(parent, account)) return wanted;
+  mkdirSync(STATE, { recursive: true, mode: 0o711 });
+  const elsewhere = join(STATE, `data-${randomBytes(8).toString('hex')}`);
+  symlinkSync(elsewhere, wanted);
+  return elsewhere;
+}
+
+/** `root` itself, or a copy of its tree which the account can read. */
+export function binariesFor(root: string, account: Account | undefined): string {
+  const server = join(root, 'bin', 'postgres');
+  if (account === undefined || reachable(server, account)) return root;
+  // Named by content: an upgrade in the same place gets another copy, another checkout the same one.
+  const content = createHash('sha256').update(readFileSync(server)).digest('hex');
+  const copy = join(STATE, `postgres-${content.slice(0, 16)}`);
   if (!existsSync(copy)) {
     mkdirSync(STATE, { recursive: true, mode: 0o711 });
     const fresh = `${copy}.${process.pid}`;
     cpSync(root, fresh, { recursive: true, verbatimSymlinks: true });
-    // A copy that was cut short has another name, so it is never used.
     try {
+      // A copy that was cut short has another name, so it is never used.
       renameSync(fresh, copy);
-    } catch {
+    } catch (error) {
       rmSync(fresh, { recursive: true, force: true });
+      // Another process was faster, and its copy is as good.
+      if (!existsSync(copy)) throw error;
     }
   }
   return copy;

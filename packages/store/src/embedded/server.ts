@@ -8,11 +8,14 @@ import { createHash, randomBytes } from 'node:crypto';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   existsSync,
+  fsyncSync,
   lstatSync,
   mkdirSync,
   openSync,
   readFileSync,
+  realpathSync,
   renameSync,
   rmSync,
   writeFileSync,
@@ -20,7 +23,10 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import pg from 'pg';
 import type { Account } from './account.ts';
-import { reachableBinaries, reachableDataDir, serverAccount } from './account.ts';
+import { binariesFor, dataDirFor, serverAccount } from './account.ts';
+import { stopOrphans } from './orphans.ts';
+import { refuseIfOwned, takeOwnership } from './ownership.ts';
+import { until } from './until.ts';
 
 /** How to connect; the shape that `pg` takes. */
 export interface Connection {
@@ -49,12 +55,6 @@ export interface PostgresBinaries {
   readonly initdbFlags: readonly string[];
 }
 
-/** Another live process owns the data folder. */
-export class DataDirInUseError extends Error {
-  override readonly name = 'DataDirInUseError';
-  readonly code = 'data_dir_in_use';
-}
-
 const PORT = 5432;
 
 // Durability is PostgreSQL's own default; it stands here so that no configuration file can turn it off.
@@ -64,6 +64,8 @@ const SETTINGS = {
   fsync: 'on',
   synchronous_commit: 'on',
   full_page_writes: 'on',
+  // Elsewhere the default reaches the disk; on macOS it stops at the disk's cache.
+  ...(process.platform === 'darwin' && { wal_sync_method: 'fsync_writethrough' }),
   password_encryption: 'scram-sha-256',
   max_connections: '200',
   shared_buffers: '256MB',
@@ -77,64 +79,8 @@ const SETTINGS = {
   log_error_verbosity: 'terse',
 };
 
-const alive = (pid: number): boolean => {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM';
-  }
-};
-
-/** The kernel's start time of a process, so that a number used again is not taken for the old process. */
-function startTime(pid: number): string {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? '';
-  } catch {
-    return '';
-  }
-}
-
-function takeOwnership(dataDir: string): void {
-  const file = `${dataDir}.owner`;
-  if (existsSync(file)) {
-    const [pid = '', started = ''] = readFileSync(file, 'utf8').split(' ');
-    const owner = Number(pid);
-    if (owner > 0 && owner !== process.pid && alive(owner) && startTime(owner) === started) {
-      throw new DataDirInUseError(
-        `Process ${owner} already runs a server on ${dataDir}; stop that one first.`,
-      );
-    }
-  }
-  writeFileSync(file, `${process.pid} ${startTime(process.pid)}`, { mode: 0o600 });
-}
-
-/** Stops a server whose owner was killed: it still runs, on this very folder. */
-async function stopOrphan(dataDir: string): Promise<void> {
-  const file = join(dataDir, 'postmaster.pid');
-  if (!existsSync(file)) return;
-  const [line = '', folder = ''] = readFileSync(file, 'utf8').split('\n');
-  const pid = Number(line);
-  const isOurs = (): boolean => {
-    try {
-      return alive(pid) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('postgres');
-    } catch {
-      return false;
-    }
-  };
-  if (!(pid > 0) || resolve(folder) !== resolve(dataDir) || !isOurs()) return;
-  process.kill(pid, 'SIGINT');
-  await until(async () => !isOurs(), 'an earlier server on the same folder does not stop');
-}
-
-async function until(done: () => Promise<boolean>, what: string): Promise<void> {
-  const deadline = Date.now() + 60_000;
-  while (!(await done())) {
-    if (Date.now() > deadline) throw new Error(`PostgreSQL: ${what}`);
-    await new Promise((wake) => setTimeout(wake, 25));
-  }
-}
+/** Nothing of our own environment: PostgreSQL reads settings and library paths there. */
+const ENVIRONMENT = { PATH: '/usr/bin:/bin', LC_ALL: 'C' };
 
 /** A short path, since a socket's is limited to 107 bytes; refused where somebody else made it first. */
 function socketFolder(dataDir: string, account: Account | undefined): string {
@@ -155,10 +101,30 @@ function give(path: string, account: Account | undefined): void {
   if (account !== undefined) chownSync(path, account.uid, account.gid);
 }
 
+/** Makes names that were created in a folder as durable as what they name. */
+function syncFolder(folder: string): void {
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The superuser's password, made once and kept beside the data folder for its owner alone. */
+function superuserPassword(file: string): string {
+  if (!existsSync(file)) {
+    writeFileSync(`${file}.new`, randomBytes(32).toString('base64url'), { mode: 0o600, flush: true });
+    renameSync(`${file}.new`, file);
+    syncFolder(dirname(file));
+  }
+  return readFileSync(file, 'utf8');
+}
+
 function initialise(
-  root: string,
-  flags: readonly string[],
+  binaries: PostgresBinaries,
   dataDir: string,
+  password: string,
   account: Account | undefined,
 ): void {
   // Made beside and renamed, so that a crash half way leaves nothing that looks like a database.
@@ -166,44 +132,38 @@ function initialise(
   rmSync(fresh, { recursive: true, force: true });
   mkdirSync(fresh, { mode: 0o700 });
   give(fresh, account);
-  const passwordFile = `${dataDir}.password`;
-  if (!existsSync(passwordFile)) {
-    writeFileSync(passwordFile, randomBytes(32).toString('base64url'), { mode: 0o600 });
-  }
-  const readable = `${fresh}.password`;
-  writeFileSync(readable, readFileSync(passwordFile), { mode: 0o600 });
-  give(readable, account);
+  const passwordFile = `${fresh}.password`;
+  writeFileSync(passwordFile, password, { mode: 0o600 });
+  give(passwordFile, account);
   try {
-    const { status, stderr } = spawnSync(
-      join(root, 'bin', 'initdb'),
-      [
-        '--pgdata',
-        fresh,
-        '--username',
-        'postgres',
-        '--auth',
-        'scram-sha-256',
-        '--pwfile',
-        readable,
-        '--data-checksums',
-        '--encoding',
-        'UTF8',
-        ...flags,
-      ],
-      { ...account, cwd: '/', encoding: 'utf8', env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' } },
-    );
-    if (status !== 0) throw new Error(`PostgreSQL: initdb failed: ${stderr}`);
+    const flags = [
+      ...['--pgdata', fresh, '--username', 'postgres', '--pwfile', passwordFile],
+      ...['--auth', 'scram-sha-256', '--data-checksums', '--encoding', 'UTF8'],
+      ...binaries.initdbFlags,
+    ];
+    const { status, stderr, error } = spawnSync(join(binaries.root, 'bin', 'initdb'), flags, {
+      ...account,
+      cwd: '/',
+      encoding: 'utf8',
+      env: ENVIRONMENT,
+    });
+    if (status !== 0) throw new Error(`PostgreSQL: initdb failed: ${stderr ?? error?.message}`);
   } finally {
-    rmSync(readable, { force: true });
+    rmSync(passwordFile, { force: true });
   }
   renameSync(fresh, dataDir);
+  syncFolder(dirname(dataDir));
 }
 
 /** Connects until the server answers. Rejects when it ends first. */
 async function waitUntilReady(superuser: Connection, child: ChildProcess, logFile: string): Promise<void> {
+  let failure: unknown;
+  child.once('error', (error) => {
+    failure = error;
+  });
   await until(async () => {
-    if (child.exitCode !== null || child.signalCode !== null) {
-      throw new Error(`PostgreSQL ended while starting; see ${logFile}`);
+    if (failure !== undefined || child.exitCode !== null || child.signalCode !== null) {
+      throw new Error(`PostgreSQL ended while starting; see ${logFile}`, { cause: failure });
     }
     const client = new pg.Client({ ...superuser, connectionTimeoutMillis: 5000 });
     client.on('error', () => undefined);
@@ -219,22 +179,50 @@ async function waitUntilReady(superuser: Connection, child: ChildProcess, logFil
   }, `does not answer; see ${logFile}`);
 }
 
-/** Starts a server on `wanted`, which is made on the first start. One live owner at a time. */
+/**
+ * Starts a server on the folder `wanted`, which is made on the first start; its log and the superuser's password lie
+ * beside it. Throws DataDirInUseError while another process, or this one, runs a server on it. A server that was left
+ * behind by an owner that was killed is stopped first.
+ */
 export async function startPostgres(binaries: PostgresBinaries, wanted: string): Promise<PostgresServer> {
   const account = serverAccount();
-  const dataDir = reachableDataDir(resolve(wanted), account);
-  mkdirSync(dirname(dataDir), { recursive: true, mode: 0o711 });
-  const root = reachableBinaries(binaries.root, account);
-  takeOwnership(dataDir);
-  await stopOrphan(dataDir);
-  if (!existsSync(join(dataDir, 'PG_VERSION'))) initialise(root, binaries.initdbFlags, dataDir, account);
+  const place = resolve(wanted);
+  const dataDir = dataDirFor(place, account);
+  const ownership = takeOwnership(dataDir);
+  try {
+    return await startOwned(
+      { ...binaries, root: binariesFor(binaries.root, account) },
+      { dataDir, logFile: `${place}.log`, passwordFile: `${place}.password` },
+      account,
+      () => ownership.release(),
+    );
+  } catch (error) {
+    ownership.release();
+    throw error;
+  }
+}
+
+interface Files {
+  readonly dataDir: string;
+  readonly logFile: string;
+  readonly passwordFile: string;
+}
+
+async function startOwned(
+  binaries: PostgresBinaries,
+  { dataDir, logFile, passwordFile }: Files,
+  account: Account | undefined,
+  release: () => void,
+): Promise<PostgresServer> {
+  const password = superuserPassword(passwordFile);
+  if (existsSync(join(dataDir, 'PG_VERSION'))) await stopOrphans(realpathSync(dataDir));
+  else initialise(binaries, dataDir, password, account);
 
   const socket = socketFolder(dataDir, account);
-  const logFile = `${dataDir}.log`;
   const log = openSync(logFile, 'a', 0o600);
   const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socket });
   const child = spawn(
-    join(root, 'bin', 'postgres'),
+    join(binaries.root, 'bin', 'postgres'),
     ['-D', dataDir, ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`])],
     {
       ...account,
@@ -242,23 +230,33 @@ export async function startPostgres(binaries: PostgresBinaries, wanted: string):
       // A group of its own: Ctrl-C in the terminal reaches us, and we stop the server in order.
       detached: true,
       stdio: ['ignore', log, log],
-      env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' },
+      env: ENVIRONMENT,
     },
   );
+  closeSync(log);
+  const abandon = () => child.kill('SIGINT');
+  process.once('exit', abandon);
   const exited = new Promise<void>((done) => {
     child.once('exit', () => done());
     child.once('error', () => done());
+  }).then(() => {
+    process.removeListener('exit', abandon);
+    release();
   });
   const superuser: Connection = {
     host: socket,
     port: PORT,
     user: 'postgres',
-    password: readFileSync(`${dataDir}.password`, 'utf8'),
+    password,
     database: 'postgres',
   };
-  const abandon = () => child.kill('SIGINT');
-  process.once('exit', abandon);
-  await waitUntilReady(superuser, child, logFile);
+  try {
+    await waitUntilReady(superuser, child, logFile);
+  } catch (error) {
+    child.kill('SIGQUIT');
+    await exited;
+    throw error;
+  }
   const { pid } = child;
   if (pid === undefined) throw new Error('PostgreSQL did not start');
   return {
@@ -267,11 +265,20 @@ export async function startPostgres(binaries: PostgresBinaries, wanted: string):
     superuser,
     exited,
     async stop() {
-      process.removeListener('exit', abandon);
       child.kill('SIGINT');
       await exited;
-      rmSync(`${dataDir}.owner`, { force: true });
       rmSync(socket, { recursive: true, force: true });
     },
   };
+}
+
+/** Removes the database of `wanted` for good. Throws DataDirInUseError while a server runs on it. */
+export async function removePostgresData(wanted: string): Promise<void> {
+  const place = resolve(wanted);
+  const dataDir = dataDirFor(place, undefined);
+  refuseIfOwned(dataDir);
+  if (existsSync(dataDir)) await stopOrphans(realpathSync(dataDir));
+  for (const path of [dataDir, `${dataDir}.owner`, place, `${place}.log`, `${place}.password`]) {
+    rmSync(path, { recursive: true, force: true });
+  }
 }
