@@ -3,6 +3,8 @@ import { Readable } from 'node:stream';
 import {
   AuditError,
   consistencyProof,
+  encodeRecord,
+  entryBundle,
   exportEndLine,
   exportEntryLine,
   exportHeaderLine,
@@ -199,6 +201,11 @@ export function auditRoutes(app: App, gateway: Gateway): void {
           const { size } = await logSize(tx, tenantId);
           if (!hasTile(tile, size)) throw new ProblemError('not_found', 'The log has no such tile.');
           const { level, start, end } = tileSpan(tile);
+          if (tile.level === 'entries') {
+            const page = { after: start - 1, before: end, limit: end - start, newestFirst: false };
+            const entries = await listEntries(tx, tenantId, {}, page);
+            return entryBundle(entries.map((entry) => encodeRecord({ ...entry, tenant: tenantId })));
+          }
           return tileBytes(await nodeReader(tx, tenantId)(level, start, end));
         } catch (error) {
           if (error instanceof AuditError) throw new ProblemError('not_found', 'The log has no such tile.');
