@@ -38,6 +38,7 @@ export function startAttending(gateway: Parts, everyMs: number, log: FastifyBase
   const done = (async () => {
     while (!stopping) {
       try {
+        await requests.noteClock(gateway.store.database);
         for (const tenantId of await requests.tenantsToAttend(gateway.store.database)) {
           if (stopping) break;
           await attend(gateway, tenantId).catch((error: unknown) => {

@@ -1,7 +1,7 @@
 /** A second person's approvals. */
 import { randomUUID } from 'node:crypto';
 import type { Address, ArtifactId, TenantId } from '@astis/protocol';
-import { ProblemError } from '@astis/protocol';
+import { concat, ProblemError } from '@astis/protocol';
 import type { Tx } from '../database.ts';
 import type { Listing } from './rows.ts';
 import { addressOf, artifactIdOf, idBytes, pageOf } from './rows.ts';
@@ -54,17 +54,63 @@ export async function requestApproval(
   artifactId: ArtifactId,
   requester: Address,
   action: ApprovalAction,
-): Promise<{ readonly id: string; readonly isNew: boolean }> {
-  const [row] = await tx.query<{ approval_id: string; is_new: boolean }>(
+): Promise<RequestedApproval> {
+  const [answer] = await requestApprovals(tx, tenantId, action, [{ artifactId, requester }]);
+  if (answer === undefined) throw new ProblemError('internal', 'The question was not stored.');
+  return answer;
+}
+
+export interface RequestedApproval {
+  readonly id: string;
+  /** False when the question was open already. */
+  readonly isNew: boolean;
+}
+
+/** The same for many, in one statement. The answers are in the order of the questions; equal ones share theirs. */
+export async function requestApprovals(
+  tx: Tx,
+  tenantId: TenantId,
+  action: ApprovalAction,
+  questions: readonly { readonly artifactId: ArtifactId; readonly requester: Address }[],
+): Promise<readonly RequestedApproval[]> {
+  if (questions.length === 0) return [];
+  const keyOf = (artifactId: string, requester: string): string => `${artifactId} ${requester}`;
+  const distinct = new Map(questions.map((each) => [keyOf(each.artifactId, each.requester), each]));
+  const rows = await tx.query<{
+    artifact_id: Buffer;
+    requester: string;
+    approval_id: string;
+    is_new: boolean;
+  }>(
     `insert into approvals as a (tenant_id, approval_id, artifact_id, requester, action, status)
-     values ($1, $2, $3, $4, $5, 'pending')
+     select $1, q.id, substring($4::bytea from (q.i::int - 1) * 16 + 1 for 16), q.requester, $2, 'pending'
+     from unnest($3::uuid[], $5::text[]) with ordinality as q(id, requester, i)
      on conflict (tenant_id, artifact_id, requester, action) where status = 'pending'
        do update set requested_at = a.requested_at
-     returning approval_id, xmax = 0 as is_new`,
-    [tenantId, randomUUID(), idBytes(artifactId), requester, action],
+     returning artifact_id, requester, approval_id, xmax = 0 as is_new`,
+    [
+      tenantId,
+      action,
+      Array.from(distinct, () => randomUUID()),
+      concat(...Array.from(distinct.values(), ({ artifactId }) => idBytes(artifactId))),
+      Array.from(distinct.values(), ({ requester }) => requester),
+    ],
   );
-  if (row === undefined) throw new ProblemError('internal', 'The question was not stored.');
-  return { id: row.approval_id, isNew: row.is_new };
+  const found = new Map(
+    rows.map((row) => [
+      keyOf(artifactIdOf(row.artifact_id), row.requester),
+      { id: row.approval_id, isNew: row.is_new },
+    ]),
+  );
+  const told = new Set<string>();
+  return questions.map(({ artifactId, requester }) => {
+    const key = keyOf(artifactId, requester);
+    const answer = found.get(key);
+    if (answer === undefined) throw new ProblemError('internal', 'The question was not stored.');
+    const isNew = answer.isNew && !told.has(key);
+    told.add(key);
+    return { id: answer.id, isNew };
+  });
 }
 
 /** Whether an approval of this action, for this requester and artifact, holds now. */

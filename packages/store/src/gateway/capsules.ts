@@ -69,9 +69,19 @@ export async function createArtifact(
   artifact: ArtifactRecord,
   capsules: readonly NewCapsule[],
 ): Promise<boolean> {
-  const stored = await tx.query(
-    `insert into artifacts (tenant_id, artifact_id, sealer, sealer_serial, labels, sealed_at, not_after, statement)
-     values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning 1`,
+  const [stored] = await tx.query<{ n: number }>(
+    `with artifact as (
+       insert into artifacts (tenant_id, artifact_id, sealer, sealer_serial, labels, sealed_at, not_after, statement)
+       values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing returning created_at
+     ), capsule as (
+       insert into capsules
+         (tenant_id, capsule_id, artifact_id, address, key_id, kind, wrap, expires_at, created_at, listed_at)
+       select $1, c.id, $2, c.address, decode(c.key_id, 'hex'), c.kind, decode(c.wrap, 'hex'), $7,
+         artifact.created_at, artifact.created_at
+       from artifact, unnest($9::uuid[], $10::text[], $11::text[], $12::text[], $13::text[])
+         as c(id, address, key_id, kind, wrap)
+     )
+     select count(*) as n from artifact`,
     [
       tenantId,
       idBytes(artifact.artifactId),
@@ -81,31 +91,18 @@ export async function createArtifact(
       artifact.sealedAt,
       artifact.notAfter,
       artifact.statement,
-    ],
-    'artifact.insert',
-  );
-  if (stored.length === 0) {
-    const known = await getArtifact(tx, tenantId, artifact.artifactId);
-    if (equalBytes(known.statement, artifact.statement)) return false;
-    throw new ProblemError('already_exists', 'Another statement was stored for this artifact; seal it anew.');
-  }
-  await tx.query(
-    `insert into capsules (tenant_id, capsule_id, artifact_id, address, key_id, kind, wrap, expires_at)
-     select $1, c.id, $2, c.address, decode(c.key_id, 'hex'), c.kind, decode(c.wrap, 'hex'), $3
-     from unnest($4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[]) as c(id, address, key_id, kind, wrap)`,
-    [
-      tenantId,
-      idBytes(artifact.artifactId),
-      artifact.notAfter,
       capsules.map((capsule) => capsule.id),
       capsules.map((capsule) => capsule.address),
       capsules.map((capsule) => Buffer.from(idBytes(capsule.keyId)).toString('hex')),
       capsules.map((capsule) => capsule.kind),
       capsules.map((capsule) => Buffer.from(capsule.wrap).toString('hex')),
     ],
-    'capsules.insert',
+    'artifact.insert',
   );
-  return true;
+  if (stored?.n === 1) return true;
+  const known = await getArtifact(tx, tenantId, artifact.artifactId);
+  if (equalBytes(known.statement, artifact.statement)) return false;
+  throw new ProblemError('already_exists', 'Another statement was stored for this artifact; seal it anew.');
 }
 
 export async function getArtifact(tx: Tx, tenantId: TenantId, id: ArtifactId): Promise<ArtifactRecord> {
@@ -168,6 +165,14 @@ export async function listCapsules(
   }));
 }
 
+/** Microseconds since 1970 and the artifact's id in hex: PostgreSQL's times are finer than JavaScript's. */
+function cursorParts(cursor: string): { readonly micros: string; readonly id: string } {
+  const [, micros, id] = /^(\d{1,17})~([0-9a-f]{32})$/.exec(cursor) ?? [];
+  if (micros === undefined || id === undefined)
+    throw new ProblemError('invalid_request', 'The cursor is not one of ours.');
+  return { micros, id };
+}
+
 /** Newest first. `visibleTo`: only what this address sealed or received. */
 export async function listArtifacts(
   tx: Tx,
@@ -175,20 +180,25 @@ export async function listArtifacts(
   visibleTo: Address | undefined,
   page: { readonly cursor?: string; readonly limit: number },
 ): Promise<Listing<ArtifactRecord>> {
-  const parameters: Parameter[] = [tenantId, visibleTo ?? null, page.limit + 1];
-  const [createdAt, id] = page.cursor?.split('~') ?? [];
-  if (createdAt !== undefined && !/^\d+$/.test(createdAt))
-    throw new ProblemError('invalid_request', 'The cursor is not one of ours.');
-  const after =
-    createdAt === undefined || id === undefined || !/^[0-9a-f]{32}$/.test(id)
-      ? ''
-      : `and (a.created_at, a.artifact_id) < ('epoch'::timestamptz + $${parameters.push(createdAt)}::bigint * interval '1 microsecond', decode($${parameters.push(id)}, 'hex'))`;
+  const parameters: Parameter[] = [tenantId, page.limit + 1];
+  const before = page.cursor === undefined ? undefined : cursorParts(page.cursor);
+  const at =
+    before &&
+    `(timestamptz 'epoch' + $${parameters.push(before.micros)}::bigint * interval '1 microsecond', decode($${parameters.push(before.id)}, 'hex'))`;
+  const newest = (time: string, table: string, condition: string): string =>
+    `(select artifact_id, ${time} as at from ${table} where tenant_id = $1 ${condition}
+      ${at === undefined ? '' : `and (${time}, artifact_id) < ${at}`} order by ${time} desc, artifact_id desc limit $2)`;
+  // Each half is read from the end of an index of its own, however many artifacts others have.
+  const seen =
+    visibleTo === undefined
+      ? newest('created_at', 'artifacts', '')
+      : `(${newest('created_at', 'artifacts', `and sealer = $${parameters.push(visibleTo)}`)}
+         union ${newest('listed_at', 'capsules', `and lower(address) = $${parameters.length}`)})`;
   const rows = await tx.query<ArtifactRow>(
     `select a.*, (extract(epoch from a.created_at) * 1000000)::bigint || '~' || encode(a.artifact_id, 'hex') as cursor
-     from artifacts a
-     where a.tenant_id = $1 ${after} and ($2::text is null or a.sealer = $2 or exists (
-       select from capsules c where c.tenant_id = $1 and c.artifact_id = a.artifact_id and c.address = $2))
-     order by a.created_at desc, a.artifact_id desc limit $3`,
+     from (select * from ${seen} as one order by at desc, artifact_id desc limit $2) as seen
+     join artifacts a on a.tenant_id = $1 and a.artifact_id = seen.artifact_id
+     order by a.created_at desc, a.artifact_id desc`,
     parameters,
   );
   return pageOf(rows, page.limit, artifactOf, (row) => row.cursor);
@@ -347,8 +357,8 @@ export async function addRecovered(
   capsule: NewCapsule & { readonly links: readonly Uint8Array[]; readonly expiresAt: Date },
 ): Promise<void> {
   await tx.query(
-    `insert into capsules (tenant_id, capsule_id, artifact_id, address, key_id, kind, wrap, links, expires_at)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+    `insert into capsules (tenant_id, capsule_id, artifact_id, address, key_id, kind, wrap, links, expires_at, listed_at)
+     select $1, $2, $3, $4, $5, $6, $7, $8, $9, created_at from artifacts where tenant_id = $1 and artifact_id = $3
      on conflict (tenant_id, artifact_id, address) do update set key_id = excluded.key_id, wrap = excluded.wrap,
        links = excluded.links, expires_at = excluded.expires_at`,
     [
@@ -371,10 +381,13 @@ export async function unfinishedHoldings(
   tenantId: TenantId,
 ): Promise<readonly { readonly address: Address; readonly keyId: KeyId }[]> {
   const rows = await tx.query<{ address: string; key_id: Buffer }>(
-    `select distinct c.address, c.key_id from capsules c
-     join people p on p.tenant_id = c.tenant_id and p.address = c.address and p.status = 'active'
-     join artifacts a on a.tenant_id = c.tenant_id and a.artifact_id = c.artifact_id
-     where c.tenant_id = $1 and c.kind = 'holding' and ${STILL_OF_USE}`,
+    `select h.address, h.key_id
+     from (select distinct address, key_id from capsules where tenant_id = $1 and kind = 'holding') h
+     join people p on p.tenant_id = $1 and p.address = h.address and p.status = 'active'
+     where exists (
+       select from capsules c join artifacts a using (tenant_id, artifact_id)
+       where c.tenant_id = $1 and c.kind = 'holding' and c.address = h.address and c.key_id = h.key_id
+         and ${STILL_OF_USE})`,
     [tenantId],
   );
   return rows.map((row) => ({ address: addressOf(row.address), keyId: keyIdOf(row.key_id) }));

@@ -8,13 +8,24 @@ import type { AppendedBatch, AppendedEntry, NoteSigningKey } from '@astis/audit'
 import { checkpointText, makeReceipt, signNote } from '@astis/audit';
 import type { CompiledPolicy, PolicyPerson } from '@astis/policy';
 import { decide } from '@astis/policy';
-import type { Address, ArtifactId, CapsuleId, KeyId, PersonId, Receipt, TenantId } from '@astis/protocol';
-import { ProblemError } from '@astis/protocol';
+import type {
+  Address,
+  ArtifactId,
+  CapsuleId,
+  KeyId,
+  PersonId,
+  ProblemCode,
+  Receipt,
+  TenantId,
+} from '@astis/protocol';
+import { concat, ProblemError } from '@astis/protocol';
+import type { Tx } from '../database.ts';
 import type { Event, JobOutcome, LogTx, Sequencer } from '../log/sequencer.ts';
-import { requestApproval } from './approvals.ts';
+import { requestApprovals } from './approvals.ts';
 import type { Denial } from './denials.ts';
 import { countDenials } from './denials.ts';
 import type { PolicyCache } from './policies.ts';
+import { proofHash } from './requests.ts';
 import { addressOf, bytes, idBytes, keyIdOf } from './rows.ts';
 
 export interface ReleaseQuestion {
@@ -45,9 +56,10 @@ export interface GrantedRelease {
 export type ReleaseAnswer = GrantedRelease | ProblemError;
 
 interface ReleaseRow {
-  readonly i: number;
   readonly proof_fresh: boolean;
   readonly now_ms: number;
+  /** The latest time that the database's clock was seen to show. */
+  readonly seen_ms: number;
   readonly policy_version: number | null;
   readonly address: string | null;
   readonly person_serial: number | null;
@@ -77,16 +89,19 @@ interface ReleaseRow {
   readonly checkpoint: string | null;
 }
 
-// `used` runs to its end whatever reads it. A proof id that stood there before is not in it.
+// Each side is looked up by its whole key for each row: `limit 1` keeps the planner from turning the lookups into
+// joins of whole tables. `used` runs to its end whatever reads it; a proof id that stood there before is not in it.
 const LOAD = `
   with used as (
-    insert into proof_ids (tenant_id, proof_id, expires_at)
-    select $1, p.id, p.expires_at from unnest($2::text[], $3::timestamptz[]) as p(id, expires_at)
-    on conflict do nothing returning proof_id
+    insert into proof_ids (tenant_id, proof_hash, expires_at)
+    select $1, substring($2::bytea from i * 16 + 1 for 16), $3
+    from generate_series(0, length($2::bytea) / 16 - 1) as i
+    on conflict do nothing returning proof_hash
   )
-  select q.i::int as i, u.proof_id is not null as proof_fresh,
+  select substring($2::bytea from q.proof * 16 + 1 for 16) in (select proof_hash from used) as proof_fresh,
     floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms,
-    (select max(version) from policies where tenant_id = $1) as policy_version,
+    (select latest_ms from clock) as seen_ms,
+    (select version from policies where tenant_id = $1 order by version desc limit 1) as policy_version,
     (select note from checkpoints where tenant_id = $1 order by size desc limit 1) as checkpoint,
     p.address, p.serial as person_serial, p.status as person_status, p.role = 'admin' as admin, p.outsider,
     p.kind = 'service' as service, p.hardware_backed, p.groups,
@@ -97,13 +112,21 @@ const LOAD = `
     exists (select from approvals v where v.tenant_id = $1 and v.artifact_id = c.artifact_id
       and v.requester = p.address and v.action = 'release' and v.status = 'approved'
       and v.valid_until > clock_timestamp()) as approved
-  from unnest($4::uuid[], $5::text[], $6::text[]) with ordinality as q(person_id, artifact_id, proof_id, i)
-  left join used u on u.proof_id = q.proof_id
-  left join people p on p.tenant_id = $1 and p.person_id = q.person_id
-  left join capsules c on c.tenant_id = $1 and c.artifact_id = decode(q.artifact_id, 'hex') and c.address = p.address
-  left join artifacts a on a.tenant_id = $1 and a.artifact_id = c.artifact_id
-  left join certificates s on s.tenant_id = $1 and s.serial = a.sealer_serial
-  left join people sp on sp.tenant_id = $1 and sp.address = a.sealer and sp.status <> 'removed'
+  from unnest($4::uuid[], $5::int[]) with ordinality as q(person_id, proof, i)
+  left join lateral (select * from people p where p.tenant_id = $1 and p.person_id = q.person_id limit 1) p on true
+  left join lateral (
+    select * from capsules c where c.tenant_id = $1
+      and c.artifact_id = substring($6::bytea from (q.i::int - 1) * 16 + 1 for 16) and c.address = p.address limit 1
+  ) c on true
+  left join lateral (
+    select * from artifacts a where a.tenant_id = $1 and a.artifact_id = c.artifact_id limit 1
+  ) a on true
+  left join lateral (
+    select * from certificates s where s.tenant_id = $1 and s.serial = a.sealer_serial limit 1
+  ) s on true
+  left join lateral (
+    select * from people sp where sp.tenant_id = $1 and sp.address = a.sealer and sp.status <> 'removed' limit 1
+  ) sp on true
   order by q.i`;
 
 interface Waiting {
@@ -117,10 +140,22 @@ interface Ruling {
   readonly waiting: Waiting;
   readonly artifactId: ArtifactId;
   readonly row: ReleaseRow;
-  readonly refusal: ProblemError | undefined;
+  readonly refusal: Refusal | undefined;
 }
 
+interface Refusal {
+  readonly problem: ProblemError;
+  /** Ids of the policies that refused. */
+  readonly policies: readonly string[];
+}
+
+/** Less than this is the clock being set right, and not a step. Decisions go by the later of the two times. */
+const CLOCK_TOLERANCE_MS = 1000;
+
 const UNKNOWN = 'There is no capsule of this artifact for you here.';
+
+/** Most artifacts of a batch. More would keep the log locked for long, and others waiting. */
+const MAX_ARTIFACTS = 1024;
 
 export class Releases {
   readonly #sequencer: Sequencer;
@@ -137,30 +172,69 @@ export class Releases {
   /** Answers in the next batch of the tenant. Rejects, with nothing released, when the log can't be appended to. */
   ask(tenantId: TenantId, question: ReleaseQuestion): Promise<readonly ReleaseAnswer[]> {
     return new Promise((resolve, reject) => {
+      const asked = { question, resolve, reject };
       const waiting = this.#waiting.get(tenantId);
-      if (waiting !== undefined) {
-        waiting.push({ question, resolve, reject });
-        return;
-      }
-      const first: Waiting[] = [{ question, resolve, reject }];
-      this.#waiting.set(tenantId, first);
-      let batch: readonly Waiting[] = first;
-      this.#sequencer
-        .append(tenantId, (tx) => {
-          // From here on, whoever asks waits for the next batch.
-          this.#waiting.delete(tenantId);
-          batch = first;
-          return this.#rule(tx, first);
-        })
-        .catch((error: unknown) => {
-          if (this.#waiting.get(tenantId) === first) this.#waiting.delete(tenantId);
-          for (const { reject: fail } of batch) fail(error);
-        });
+      if (waiting === undefined) {
+        this.#waiting.set(tenantId, [asked]);
+        this.#enqueue(tenantId);
+      } else waiting.push(asked);
     });
   }
 
-  async #rule(tx: LogTx, batch: readonly Waiting[]): Promise<JobOutcome<void>> {
-    const rulings = await this.#load(tx, batch);
+  #enqueue(tenantId: TenantId): void {
+    let batch: readonly Waiting[] | undefined;
+    this.#sequencer
+      .appendStarted(tenantId, (session) => {
+        // A batch that is started over keeps its questions; whoever asks from here on waits for the next.
+        batch ??= this.#take(tenantId);
+        const questions = batch;
+        const asked = questions.flatMap((waiting) =>
+          waiting.question.artifactIds.map((artifactId) => ({ waiting, artifactId })),
+        );
+        const rows = load(session, tenantId, questions, asked);
+        rows.catch(() => undefined);
+        return async (tx) => this.#rule(tx, questions, asked, await rows);
+      })
+      .catch((error: unknown) => {
+        for (const { reject } of batch ?? this.#take(tenantId)) reject(error);
+      });
+  }
+
+  #take(tenantId: TenantId): readonly Waiting[] {
+    const waiting = this.#waiting.get(tenantId) ?? [];
+    let artifacts = 0;
+    const room = waiting.findIndex(({ question }, i) => {
+      artifacts += question.artifactIds.length;
+      return i > 0 && artifacts > MAX_ARTIFACTS;
+    });
+    const batch = room === -1 ? waiting : waiting.slice(0, room);
+    const left = waiting.slice(batch.length);
+    if (left.length === 0) this.#waiting.delete(tenantId);
+    else {
+      this.#waiting.set(tenantId, left);
+      this.#enqueue(tenantId);
+    }
+    return batch;
+  }
+
+  async #rule(
+    tx: LogTx,
+    batch: readonly Waiting[],
+    asked: readonly Asked[],
+    rows: readonly ReleaseRow[],
+  ): Promise<JobOutcome<void>> {
+    const version = rows[0]?.policy_version;
+    const policy = version == null ? undefined : await this.#policies.get(tx, tx.tenantId, version);
+    const fresh = freshProofs(batch, asked, rows);
+    const rulings = asked.map(({ waiting, artifactId }, i): Ruling => {
+      const row = rows[i];
+      if (row === undefined)
+        throw new ProblemError('internal', 'The store did not answer for every artifact.');
+      const refusal = fresh.has(waiting)
+        ? refusalOf(tx, waiting.question, row, artifactId, policy)
+        : refused('proof_replayed', 'Sign a new proof for each request.');
+      return { waiting, artifactId, row, refusal };
+    });
     const events: Event[] = [];
     const granted = new Map<Ruling, number>();
     for (const ruling of rulings) {
@@ -169,63 +243,11 @@ export class Releases {
       events.push(grantOf(ruling));
     }
     const denials = rulings.flatMap((ruling) => denialOf(ruling) ?? []);
-    events.push(...(await countDenials(tx, denials)));
-    for (const ruling of rulings) {
-      const { refusal, row, artifactId } = ruling;
-      if (refusal?.code !== 'approval_required' || row.address === null) continue;
-      const requester = addressOf(row.address);
-      const { id, isNew } = await requestApproval(tx, tx.tenantId, artifactId, requester, 'release');
-      refusal.extras.approvalId = id;
-      if (isNew) {
-        events.push({
-          kind: 'approval.requested',
-          actor: requester,
-          subject: artifactId,
-          data: { approval: id },
-        });
-      }
-    }
+    events.push(...(await countDenials(tx, denials)), ...(await askForApprovals(tx, rulings)));
     return {
       events,
       finish: (entries, appended) => this.#answer(tx.origin, batch, rulings, granted, entries, appended),
     };
-  }
-
-  async #load(tx: LogTx, batch: readonly Waiting[]): Promise<readonly Ruling[]> {
-    const asked = batch.flatMap((waiting) =>
-      waiting.question.artifactIds.map((artifactId) => ({ waiting, artifactId })),
-    );
-    const proofs = new Map<string, Waiting>();
-    for (const waiting of batch) {
-      // The first of two equal proofs in one batch wins; the second is a replay like any other.
-      if (!proofs.has(waiting.question.proofId)) proofs.set(waiting.question.proofId, waiting);
-    }
-    const rows = await tx.query<ReleaseRow>(
-      LOAD,
-      [
-        tx.tenantId,
-        [...proofs.keys()],
-        [...proofs.values()].map(({ question }) => question.proofExpiresAt),
-        asked.map(({ waiting }) => waiting.question.personId),
-        asked.map(({ artifactId }) => Buffer.from(idBytes(artifactId)).toString('hex')),
-        asked.map(({ waiting }) => waiting.question.proofId),
-      ],
-      'releases.load',
-    );
-    const version = rows[0]?.policy_version;
-    const policy = version == null ? undefined : await this.#policies.get(tx, tx.tenantId, version);
-    return asked.map(({ waiting, artifactId }, i) => {
-      const row = rows[i];
-      if (row === undefined)
-        throw new ProblemError('internal', 'The store did not answer for every artifact.');
-      const fresh = row.proof_fresh && proofs.get(waiting.question.proofId) === waiting;
-      return {
-        waiting,
-        artifactId,
-        row,
-        refusal: refusalOf(tx, waiting.question, row, fresh, artifactId, policy),
-      };
-    });
   }
 
   #answer(
@@ -243,52 +265,102 @@ export class Releases {
     const answers = new Map<Waiting, ReleaseAnswer[]>(batch.map((waiting) => [waiting, []]));
     for (const ruling of rulings) {
       const entry = entries[granted.get(ruling) ?? -1];
-      const refusal = ruling.refusal ?? new ProblemError('audit_unavailable', 'The release was not logged.');
-      answers
-        .get(ruling.waiting)
-        ?.push(
-          entry === undefined
-            ? refusal
-            : releaseOf(ruling, makeReceipt(appended, entry.seq, note, ruling.row.checkpoint ?? undefined)),
-        );
+      const checkpoint = ruling.row.checkpoint ?? undefined;
+      const answer =
+        entry === undefined
+          ? (ruling.refusal?.problem ?? new ProblemError('audit_unavailable', 'The release was not logged.'))
+          : releaseOf(ruling, makeReceipt(appended, entry.seq, note, checkpoint));
+      answers.get(ruling.waiting)?.push(answer);
     }
     for (const [{ resolve }, list] of answers) resolve(list);
   }
 }
 
+interface Asked {
+  readonly waiting: Waiting;
+  readonly artifactId: ArtifactId;
+}
+
+function load(
+  session: Tx,
+  tenantId: TenantId,
+  batch: readonly Waiting[],
+  asked: readonly Asked[],
+): Promise<readonly ReleaseRow[]> {
+  const places = new Map(batch.map((waiting, i) => [waiting, i]));
+  const expiry = Math.max(...batch.map(({ question }) => question.proofExpiresAt.getTime()));
+  return session.query<ReleaseRow>(
+    LOAD,
+    [
+      tenantId,
+      concat(...batch.map(({ question }) => proofHash(question.proofId))),
+      // One for all, and for none too soon.
+      new Date(expiry),
+      asked.map(({ waiting }) => waiting.question.personId),
+      asked.map(({ waiting }) => places.get(waiting) ?? 0),
+      concat(...asked.map(({ artifactId }) => idBytes(artifactId))),
+    ],
+    'releases.load',
+  );
+}
+
+/** The questions whose proof was used for the first time. The first of two equal ones in a batch is one of them. */
+function freshProofs(
+  batch: readonly Waiting[],
+  asked: readonly Asked[],
+  rows: readonly ReleaseRow[],
+): ReadonlySet<Waiting> {
+  const first = new Map<string, Waiting>();
+  for (const waiting of batch) {
+    if (!first.has(waiting.question.proofId)) first.set(waiting.question.proofId, waiting);
+  }
+  return new Set(
+    asked
+      .filter(({ waiting }, i) => rows[i]?.proof_fresh && first.get(waiting.question.proofId) === waiting)
+      .map(({ waiting }) => waiting),
+  );
+}
+
+const refused = (
+  code: ProblemCode,
+  detail: string,
+  decision: { readonly policies: readonly string[]; readonly reasons?: readonly string[] } = { policies: [] },
+): Refusal => ({
+  problem: new ProblemError(
+    code,
+    detail,
+    decision.reasons === undefined ? {} : { reasons: [...decision.reasons] },
+  ),
+  policies: decision.policies,
+});
+
 function refusalOf(
   tx: LogTx,
   question: ReleaseQuestion,
   row: ReleaseRow,
-  fresh: boolean,
   artifactId: ArtifactId,
   policy: CompiledPolicy | undefined,
-): ProblemError | undefined {
-  if (!fresh) return new ProblemError('proof_replayed', 'Sign a new proof for each request.');
+): Refusal | undefined {
   if (row.person_status !== 'active' || row.person_serial !== question.serial) {
-    return new ProblemError('key_revoked', 'This key is not the registered one any more.');
+    return refused('key_revoked', 'This key is not the registered one any more.');
   }
-  if (row.now_ms < tx.lastTimeMs) {
-    return new ProblemError(
-      'clock_stepped_back',
-      "The database's clock reads less than the log's newest entry.",
-    );
+  const seenMs = Math.max(row.seen_ms, tx.lastTimeMs);
+  if (row.now_ms < seenMs - CLOCK_TOLERANCE_MS) {
+    return refused('clock_stepped_back', "The database's clock reads less than it did before.");
   }
-  if (row.capsule_id === null) return new ProblemError('not_found', UNKNOWN);
-  if (row.revoked) return new ProblemError('revoked', `The capsule was revoked. Ask ${row.sealer}.`);
-  if (row.expires_at.getTime() <= row.now_ms) {
-    return new ProblemError(
-      'expired',
-      `Release ended on ${row.expires_at.toISOString()}. Ask ${row.sealer} to extend it.`,
-    );
+  const nowMs = Math.max(row.now_ms, seenMs);
+  if (row.capsule_id === null) return refused('not_found', UNKNOWN);
+  if (row.revoked) return refused('revoked', `The capsule was revoked. Ask ${row.sealer}.`);
+  if (row.expires_at.getTime() <= nowMs) {
+    const end = row.expires_at.toISOString();
+    return refused('expired', `Release ended on ${end}. Ask ${row.sealer} to extend it.`);
   }
-  if (policy === undefined)
-    return new ProblemError('denied_by_policy', 'There is no policy, so nothing is allowed.');
+  if (policy === undefined) return refused('denied_by_policy', 'There is no policy, so nothing is allowed.');
   const principal = principalOf(row);
   const decision = decide(policy, {
     action: 'release',
     principal,
-    now: Math.floor(row.now_ms / 1000),
+    now: Math.floor(nowMs / 1000),
     ip: question.ip,
     approved: row.approved,
     capsule: {
@@ -301,13 +373,9 @@ function refusalOf(
     },
   });
   if (decision.outcome === 'allow') return undefined;
-  const reasons = [...decision.reasons];
-  if (decision.outcome === 'approval_required') {
-    return new ProblemError('approval_required', 'A second person must approve this first.', { reasons });
-  }
-  return new ProblemError('denied_by_policy', `Policy refuses the release: ${reasons.join(' ')}`, {
-    reasons,
-  });
+  if (decision.outcome === 'approval_required')
+    return refused('approval_required', 'A second person must approve this first.', decision);
+  return refused('denied_by_policy', `Policy refuses the release: ${decision.reasons.join(' ')}`, decision);
 }
 
 const principalOf = (row: ReleaseRow): PolicyPerson => ({
@@ -342,13 +410,33 @@ const grantOf = ({ row, artifactId }: Ruling): Event => ({
 
 function denialOf({ refusal, row, artifactId }: Ruling): Denial | undefined {
   if (refusal === undefined || row.address === null) return undefined;
-  const known = row.capsule_id !== null;
   return {
     address: addressOf(row.address),
-    subject: known ? artifactId : '',
-    code: refusal.code,
-    policies: [],
+    // Ids that are made up share one subject, or each would be an entry of its own.
+    subject: row.capsule_id === null ? '' : artifactId,
+    code: refusal.problem.code,
+    policies: refusal.policies,
   };
+}
+
+/** Files the questions for a second person, and tells the requesters by which id to find theirs. */
+async function askForApprovals(tx: LogTx, rulings: readonly Ruling[]): Promise<readonly Event[]> {
+  const wanting = rulings.flatMap(({ refusal, row, artifactId }) =>
+    refusal?.problem.code !== 'approval_required' || row.address === null
+      ? []
+      : [{ refusal, artifactId, requester: addressOf(row.address) }],
+  );
+  const events: Event[] = [];
+  const answers = await requestApprovals(tx, tx.tenantId, 'release', wanting);
+  for (const [i, { refusal, artifactId, requester }] of wanting.entries()) {
+    const answer = answers[i];
+    if (answer === undefined) continue;
+    refusal.problem.extras.approvalId = answer.id;
+    if (!answer.isNew) continue;
+    const data = { approval: answer.id, action: 'release' };
+    events.push({ kind: 'approval.requested', actor: requester, subject: artifactId, data });
+  }
+  return events;
 }
 
 const releaseOf = ({ row, artifactId }: Ruling, receipt: Receipt): ReleaseAnswer =>

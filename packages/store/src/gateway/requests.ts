@@ -1,14 +1,19 @@
 /** What makes requests safe to repeat, and proofs impossible to. */
+import { hash } from 'node:crypto';
 import type { PersonId, TenantId } from '@astis/protocol';
 import { equalBytes, ProblemError } from '@astis/protocol';
 import type { Database, Tx } from '../database.ts';
 import { bytes } from './rows.ts';
 
+/** By what a proof's id is stored: 16 bytes. */
+export const proofHash = (proofId: string): Uint8Array =>
+  hash('sha256', proofId, { outputEncoding: 'buffer' }).subarray(0, 16);
+
 /** Uses a proof's id up. Throws `proof_replayed` for one that was used before. */
 export async function useProof(tx: Tx, tenantId: TenantId, proofId: string, expiresAt: Date): Promise<void> {
   const fresh = await tx.query(
-    'insert into proof_ids (tenant_id, proof_id, expires_at) values ($1, $2, $3) on conflict do nothing returning 1',
-    [tenantId, proofId, expiresAt],
+    'insert into proof_ids (tenant_id, proof_hash, expires_at) values ($1, $2, $3) on conflict do nothing returning 1',
+    [tenantId, proofHash(proofId), expiresAt],
     'proof.use',
   );
   if (fresh.length === 0) throw new ProblemError('proof_replayed', 'Sign a new proof for each request.');
@@ -87,6 +92,14 @@ export async function forgetOldRequests(tx: Tx, tenantId: TenantId): Promise<voi
 export async function tenantsToAttend(database: Database): Promise<readonly TenantId[]> {
   const rows = await database.query<{ id: TenantId }>('select tenants_to_attend() as id');
   return rows.map((row) => row.id);
+}
+
+/**
+ * Notes what the database's clock shows. Done every few seconds, so that a clock which steps back stops releases of
+ * those tenants too in whose logs nothing happened meanwhile.
+ */
+export async function noteClock(database: Database): Promise<void> {
+  await database.query('select note_clock()');
 }
 
 /** The database's clock, milliseconds since 1970. */

@@ -46,6 +46,27 @@ export const logTablesUp = (role: string): string => `
     hash bytea not null check (length(hash) = 32),
     primary key (tenant_id, level, index)
   );
-  ${tenantTable('log_nodes', role, 'select, insert')}`;
+  ${tenantTable('log_nodes', role, 'select, insert')}
 
-export const logTablesDown = 'drop table log_nodes; drop table audit_entries; drop table log_heads;';
+  -- Begins a batch: enters the tenant, waits for the lock on its log's head, then reads the clock. It runs with the
+  -- caller's rights, so row-level security holds. No row when there is no such log.
+  create function lock_log(tenant uuid, out log_origin text, out size bigint, out time_ms bigint, out last_hash bytea,
+    out frontier bytea, out now_ms bigint) returns setof record
+    language plpgsql volatile
+    as $$
+    begin
+      perform set_config('astis.tenant', tenant::text, true);
+      select h.log_origin, h.size, h.time_ms, h.last_hash, h.frontier
+        into log_origin, size, time_ms, last_hash, frontier
+        from public.log_heads h where h.tenant_id = tenant for update;
+      if found then
+        now_ms := floor(extract(epoch from clock_timestamp()) * 1000);
+        return next;
+      end if;
+    end $$;
+  revoke all on function lock_log(uuid) from public;
+  grant execute on function lock_log(uuid) to ${role};`;
+
+export const logTablesDown = `
+  drop function lock_log(uuid);
+  drop table log_nodes, audit_entries, log_heads;`;

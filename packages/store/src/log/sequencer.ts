@@ -9,8 +9,8 @@ import type { AppendedBatch, AppendedEntry, JsonObject, LogHead } from '@astis/a
 import { appendEvents, SALT_BYTES, ZERO_HASH } from '@astis/audit';
 import type { TenantId } from '@astis/protocol';
 import { concat, ProblemError } from '@astis/protocol';
-import type { Database, Tx } from '../database.ts';
-import { beginFor } from '../database.ts';
+import type { Database, Parameter, Session, Tx } from '../database.ts';
+import { isContention } from '../database.ts';
 
 /** What a job has: the transaction, the head's time and the database's clock read after the lock. */
 export interface LogTx extends Tx {
@@ -37,13 +37,22 @@ export interface JobOutcome<T> {
   finish(entries: readonly AppendedEntry[], batch: AppendedBatch): T;
 }
 
-type Job = {
-  run(tx: LogTx): Promise<JobOutcome<unknown>>;
+/** Makes a job's writes and says what is to be logged. */
+export type Run<T> = (tx: LogTx) => Promise<JobOutcome<T>>;
+
+interface Job {
+  readonly run: Run<unknown> | undefined;
+  /** In place of `run`: called once the lock was asked for, and gives what to run once it was got. */
+  readonly start: ((session: Tx) => Run<unknown>) | undefined;
   resolve(value: unknown): void;
   reject(error: unknown): void;
-};
+}
 
-const MAX_JOBS = 256;
+/** Most jobs of a batch. */
+const MAX_JOBS = 1024;
+/** PostgreSQL slows down for everybody when a transaction has more than 64 subtransactions. */
+const MAX_SAVEPOINTS = 60;
+const MAX_ATTEMPTS = 4;
 
 interface HeadRow {
   readonly log_origin: string;
@@ -77,19 +86,78 @@ export async function createLog(tx: Tx, tenantId: TenantId, origin: string): Pro
 const APPEND = `
   with entry as (
     insert into audit_entries (tenant_id, seq, time_ms, commitment, leaf_hash, salt, event, kind, actor, subject)
-    select $1, $2::bigint + i - 1, t.time_ms,
+    select $1, $2::bigint + i - 1, $3,
       substring($4::bytea from (i::int - 1) * 32 + 1 for 32),
       substring($5::bytea from (i::int - 1) * 32 + 1 for 32),
       substring($6::bytea from (i::int - 1) * 32 + 1 for 32),
       t.event, t.kind, t.actor, t.subject
-    from unnest($3::bigint[], $7::text[], $8::text[], $9::text[], $10::text[])
-      with ordinality as t(time_ms, event, kind, actor, subject, i)
+    from unnest($7::text[], $8::text[], $9::text[], $10::text[]) with ordinality as t(event, kind, actor, subject, i)
   ), node as (
     insert into log_nodes (tenant_id, level, index, hash)
     select $1, n.level, n.index, decode(n.hash, 'hex')
     from unnest($11::int[], $12::bigint[], $13::text[]) as n(level, index, hash)
   )
-  update log_heads set size = $14, time_ms = $15, last_hash = $16, frontier = $17 where tenant_id = $1`;
+  update log_heads set size = $14, time_ms = $3, last_hash = $15, frontier = $16 where tenant_id = $1`;
+
+const LOCK = 'select * from lock_log($1)';
+
+/** A job's transaction was given up by PostgreSQL for another's, with all jobs of the batch. */
+class BatchContention extends Error {}
+
+/**
+ * What one job of several sees of the transaction: a savepoint is set before its first statement, so that it can be
+ * undone by itself. A job that only logs costs none.
+ */
+class JobTx {
+  readonly #session: Tx;
+  readonly #mayBeUndone: boolean;
+  hasSavepoint = false;
+  contended = false;
+
+  constructor(session: Tx, mayBeUndone: boolean) {
+    this.#session = session;
+    this.#mayBeUndone = mayBeUndone;
+  }
+
+  readonly statements: Tx = {
+    query: <Row>(text: string, parameters?: readonly Parameter[], name?: string) => {
+      this.#begin();
+      return this.#noticing(this.#session.query<Row>(text, parameters, name));
+    },
+    script: <Row>(text: string) => {
+      this.#begin();
+      return this.#noticing(this.#session.script<Row>(text));
+    },
+  };
+
+  keep(): void {
+    if (this.hasSavepoint) this.#send('release savepoint job');
+  }
+
+  async undo(): Promise<void> {
+    if (this.hasSavepoint) await this.#session.script('rollback to savepoint job; release savepoint job');
+  }
+
+  #begin(): void {
+    if (this.hasSavepoint || !this.#mayBeUndone) return;
+    this.hasSavepoint = true;
+    this.#send('savepoint job');
+  }
+
+  /** Nobody waits for it. Should it fail, so does all that follows, the commit included. */
+  #send(statement: string): void {
+    this.#session.script(statement).catch(() => undefined);
+  }
+
+  async #noticing<T>(statement: Promise<T>): Promise<T> {
+    try {
+      return await statement;
+    } catch (error) {
+      this.contended ||= isContention(error);
+      throw error;
+    }
+  }
+}
 
 export class Sequencer {
   readonly #database: Database;
@@ -103,11 +171,23 @@ export class Sequencer {
   /**
    * Runs a job in the tenant's next batch. Rejects with what the job throws (its writes are undone, the others'
    * stand), or with `audit_unavailable` when the batch could not be made durable: then its fate is unknown to us,
-   * and nothing of it is handed out.
+   * and nothing of it is handed out. A job may be run again from its start when its batch met another's transaction.
    */
-  append<T>(tenantId: TenantId, run: (tx: LogTx) => Promise<JobOutcome<T>>): Promise<T> {
+  append<T>(tenantId: TenantId, run: Run<T>): Promise<T> {
+    return this.#enqueue(tenantId, run, undefined);
+  }
+
+  /**
+   * Like `append`, for a job whose first statements need nothing of the head: `start` sends them behind the lock,
+   * in the same round trip, and gives what runs once the lock was got. They must not fail but with the server.
+   */
+  appendStarted<T>(tenantId: TenantId, start: (session: Tx) => Run<T>): Promise<T> {
+    return this.#enqueue(tenantId, undefined, start);
+  }
+
+  #enqueue<T>(tenantId: TenantId, run: Job['run'], start: Job['start']): Promise<T> {
     return new Promise<T>((resolve, reject) => {
-      const job: Job = { run, resolve: (value) => resolve(value as T), reject };
+      const job: Job = { run, start, resolve: (value) => resolve(value as T), reject };
       const queue = this.#waiting.get(tenantId);
       if (queue !== undefined) {
         queue.push(job);
@@ -129,108 +209,129 @@ export class Sequencer {
     // One turn of the event loop, so that requests which arrived together share a batch.
     await new Promise<void>((next) => setImmediate(next));
     for (;;) {
-      const jobs = this.#waiting.get(tenantId)?.splice(0, MAX_JOBS) ?? [];
-      if (jobs.length === 0) {
+      const queue = this.#waiting.get(tenantId) ?? [];
+      if (queue.length === 0) {
         this.#waiting.delete(tenantId);
         return;
       }
-      await this.#batch(tenantId, jobs);
+      const jobs = queue.splice(0, MAX_JOBS);
+      const left = await this.#batch(tenantId, jobs);
+      queue.unshift(...left);
     }
   }
 
-  async #batch(tenantId: TenantId, jobs: readonly Job[]): Promise<void> {
-    const settled: (() => void)[] = [];
-    try {
-      await this.#database.lend(async (tx) => {
-        const head = await lockHead(tx, tenantId);
-        const outcomes: { readonly job: Job; readonly outcome: JobOutcome<unknown> }[] = [];
-        const logTx: LogTx = {
-          ...tx,
-          tenantId,
-          nowMs: head.now_ms,
-          lastTimeMs: head.time_ms,
-          origin: head.log_origin,
-        };
-        for (const job of jobs) {
-          const only = jobs.length === 1;
-          try {
-            if (!only) await tx.script('savepoint job');
-            outcomes.push({ job, outcome: await job.run(logTx) });
-            if (!only) await tx.script('release savepoint job');
-          } catch (error) {
-            await tx.script(only ? 'rollback' : 'rollback to savepoint job; release savepoint job');
-            settled.push(() => job.reject(error));
-            if (only) return;
-          }
-        }
-        const batch = await appendAll(
-          tx,
-          tenantId,
-          head,
-          outcomes.flatMap(({ outcome }) => outcome.events),
+  /** Settles the jobs, but for those that it returns: there was no room for them. */
+  async #batch(tenantId: TenantId, jobs: readonly Job[]): Promise<readonly Job[]> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { settle, left } = await this.#database.lend((session) =>
+          this.#transact(session, tenantId, jobs),
         );
-        await tx.script('commit');
-        let at = 0;
-        for (const { job, outcome } of outcomes) {
-          const entries = batch.entries.slice(at, at + outcome.events.length);
-          at += outcome.events.length;
-          settled.push(() => {
-            try {
-              job.resolve(outcome.finish(entries, batch));
-            } catch (error) {
-              job.reject(error);
-            }
-          });
+        for (const act of settle) act();
+        return left;
+      } catch (error) {
+        if ((error instanceof BatchContention || isContention(error)) && attempt < MAX_ATTEMPTS) continue;
+        const fault =
+          error instanceof ProblemError && error.code === 'not_found'
+            ? error
+            : new ProblemError('audit_unavailable', 'The audit log takes no entries now. Try again.');
+        for (const job of jobs) job.reject(fault);
+        return [];
+      }
+    }
+  }
+
+  async #transact(
+    session: Session,
+    tenantId: TenantId,
+    jobs: readonly Job[],
+  ): Promise<{ readonly settle: readonly (() => void)[]; readonly left: readonly Job[] }> {
+    const locked = Promise.all([
+      session.script('begin'),
+      session.query<HeadRow>(LOCK, [tenantId], 'log.lock'),
+    ]);
+    const started = jobs.map((job) => ({ job, run: job.start?.(session) ?? job.run }));
+    const [, [row]] = await locked;
+    if (row === undefined) throw new ProblemError('not_found', 'There is no such organisation.');
+    const head = { tenantId, nowMs: row.now_ms, lastTimeMs: row.time_ms, origin: row.log_origin };
+    const settle: (() => void)[] = [];
+    const outcomes: { readonly job: Job; readonly outcome: JobOutcome<unknown> }[] = [];
+    const left: Job[] = [];
+    const alone = jobs.length === 1;
+    let savepoints = 0;
+    for (const { job, run } of started) {
+      if (run === undefined) continue;
+      if (savepoints >= MAX_SAVEPOINTS && job.start === undefined) {
+        left.push(job);
+        continue;
+      }
+      const tx = new JobTx(session, !alone);
+      try {
+        outcomes.push({ job, outcome: await run({ ...tx.statements, ...head }) });
+        tx.keep();
+      } catch (error) {
+        if (tx.contended) throw new BatchContention();
+        settle.push(() => job.reject(error));
+        if (alone) {
+          await session.script('rollback');
+          return { settle, left };
+        }
+        await tx.undo();
+      }
+      if (tx.hasSavepoint) savepoints++;
+    }
+    const batch = await appendAndCommit(
+      session,
+      tenantId,
+      row,
+      outcomes.flatMap(({ outcome }) => outcome.events),
+    );
+    let at = 0;
+    for (const { job, outcome } of outcomes) {
+      const entries = batch.entries.slice(at, at + outcome.events.length);
+      at += outcome.events.length;
+      settle.push(() => {
+        try {
+          job.resolve(outcome.finish(entries, batch));
+        } catch (error) {
+          job.reject(error);
         }
       });
-    } catch (error) {
-      const known = error instanceof ProblemError && error.code === 'not_found' ? error : undefined;
-      const fault =
-        known ?? new ProblemError('audit_unavailable', 'The audit log takes no entries now. Try again.');
-      for (const job of jobs) job.reject(fault);
-      return;
     }
-    for (const settle of settled) settle();
+    return { settle, left };
   }
 }
 
-async function lockHead(tx: Tx, tenantId: TenantId): Promise<HeadRow> {
-  // The clock is read by a statement of its own, after the lock was got.
-  const [row] = await tx.script<HeadRow>(`${beginFor(tenantId)};
-    select from log_heads where tenant_id = '${tenantId}' for update;
-    select log_origin, size, time_ms, last_hash, frontier,
-      floor(extract(epoch from clock_timestamp()) * 1000)::bigint as now_ms
-    from log_heads where tenant_id = '${tenantId}'`);
-  if (row === undefined) throw new ProblemError('not_found', 'There is no such organisation.');
-  return row;
-}
-
-async function appendAll(
-  tx: Tx,
+async function appendAndCommit(
+  session: Session,
   tenantId: TenantId,
   row: HeadRow,
   events: readonly Event[],
 ): Promise<AppendedBatch> {
-  const head = headOf(row);
   const salts = randomBytes(events.length * SALT_BYTES);
-  const at = new Date(Math.max(row.now_ms, row.time_ms)).toISOString();
+  // All entries of a batch have one time, which is never less than that of the newest entry before.
+  const timeMs = Math.max(row.now_ms, row.time_ms);
+  const at = new Date(timeMs).toISOString();
   const batch = appendEvents(
     tenantId,
-    head,
+    headOf(row),
     events.map(({ kind, actor, subject, data = {} }, i) => ({
       event: { ...data, kind, actor, at, ...(subject === '' ? {} : { subject }) },
-      salt: new Uint8Array(salts.subarray(i * SALT_BYTES, (i + 1) * SALT_BYTES)),
-      timeMs: row.now_ms,
+      salt: new Uint8Array(salts.buffer, salts.byteOffset + i * SALT_BYTES, SALT_BYTES),
+      timeMs,
     })),
   );
-  if (events.length === 0) return batch;
+  if (events.length === 0) {
+    await session.commit();
+    return batch;
+  }
   const { entries, completedTileRoots } = batch;
-  await tx.query(
+  const appended = session.query(
     APPEND,
     [
       tenantId,
-      head.size,
-      entries.map((entry) => entry.timeMs),
+      row.size,
+      timeMs,
       concat(...entries.map((entry) => entry.commitment)),
       concat(...entries.map((entry) => entry.leafHash)),
       salts,
@@ -242,11 +343,12 @@ async function appendAll(
       completedTileRoots.map((node) => node.index),
       completedTileRoots.map((node) => Buffer.from(node.hash).toString('hex')),
       batch.head.size,
-      batch.head.lastTimeMs,
       batch.head.lastHash,
       concat(...batch.head.frontier),
     ],
     'log.append',
   );
+  // In one round trip: a commit behind a failed statement rolls back, and says so.
+  await Promise.all([appended, session.commit()]);
   return batch;
 }

@@ -84,7 +84,8 @@ const up = `
     created_at timestamptz not null default clock_timestamp(),
     primary key (tenant_id, artifact_id)
   );
-  create index artifacts_newest on artifacts (tenant_id, created_at desc, artifact_id);
+  create index artifacts_newest on artifacts (tenant_id, created_at, artifact_id);
+  create index artifacts_sealer on artifacts (tenant_id, sealer, created_at, artifact_id);
   ${tenantTable('artifacts', ROLE, 'select, insert, update')}
 
   create table capsules (
@@ -99,12 +100,16 @@ const up = `
     expires_at timestamptz not null,
     revoked_at timestamptz,
     created_at timestamptz not null default clock_timestamp(),
+    -- The artifact's created_at, which listings go by.
+    listed_at timestamptz not null,
     primary key (tenant_id, artifact_id, address),
     foreign key (tenant_id, artifact_id) references artifacts
   );
   create unique index capsules_id on capsules (tenant_id, capsule_id);
   create index capsules_rewrap on capsules (tenant_id, key_id, capsule_id) where kind in ('holding', 'organisation');
-  create index capsules_address on capsules (tenant_id, address);
+  -- An expression, so that the lookup of one capsule is never planned by this index; addresses are in lower case.
+  create index capsules_address on capsules (tenant_id, lower(address), listed_at, artifact_id);
+  create index capsules_holding on capsules (tenant_id, address, key_id) where kind = 'holding';
   ${tenantTable('capsules', ROLE, 'select, insert, update')}
 
   create table policies (
@@ -137,9 +142,10 @@ const up = `
   -- Ids of proofs and assertions that were used, for as long as they could be used again.
   create table proof_ids (
     tenant_id uuid not null,
-    proof_id text not null,
+    -- The first half of its SHA-256: ids are the clients' text, of any length and any characters.
+    proof_hash bytea not null check (length(proof_hash) = 16),
     expires_at timestamptz not null,
-    primary key (tenant_id, proof_id)
+    primary key (tenant_id, proof_hash)
   );
   create index proof_ids_expiry on proof_ids (tenant_id, expires_at);
   ${tenantTable('proof_ids', ROLE, 'select, insert, delete')}
@@ -196,14 +202,27 @@ const up = `
 
   -- The few questions that are not of one tenant. They answer ids and nothing else.
   create function tenant_of_person(person uuid) returns uuid
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
     as 'select tenant_id from public.people where person_id = person';
   create index people_person on people (person_id);
   create function tenants_to_attend() returns setof uuid
-    language sql stable security definer set search_path = pg_catalog, public
+    language sql stable security definer set search_path = pg_catalog, public, pg_temp
     as 'select tenant_id from public.tenants';
-  revoke all on function tenant_of_person(uuid), tenants_to_attend() from public;
-  grant execute on function tenant_of_person(uuid), tenants_to_attend() to ${ROLE};
+
+  -- The latest time that this database's clock was seen to show, in milliseconds: a log that rests says nothing of a
+  -- clock that steps back meanwhile. It only grows, and the service can't put it back.
+  create table clock (
+    only_row boolean primary key default true check (only_row),
+    latest_ms bigint not null
+  ) with (fillfactor = 10);
+  insert into clock (latest_ms) values (0);
+  grant select on clock to ${ROLE};
+  create function note_clock() returns void
+    language sql volatile security definer set search_path = pg_catalog, public, pg_temp
+    as 'update public.clock set latest_ms = greatest(latest_ms, floor(extract(epoch from clock_timestamp()) * 1000)::bigint)';
+
+  revoke all on function tenant_of_person(uuid), tenants_to_attend(), note_clock() from public;
+  grant execute on function tenant_of_person(uuid), tenants_to_attend(), note_clock() to ${ROLE};
 `;
 
 // Forced row security binds the tables' owner too, whose rights the definer functions have: the owner sees all rows.
@@ -212,8 +231,10 @@ const ownerSees = ['people', 'tenants']
   .join('\n');
 
 const down = `
+  drop function note_clock();
   drop function tenants_to_attend();
   drop function tenant_of_person(uuid);
+  drop table clock;
   ${logTablesDown}
   drop table checkpoints, rotations, denials, idempotency, proof_ids, approvals, policies, capsules, artifacts,
     certificates, people, domain_claims, domains, tenants;
