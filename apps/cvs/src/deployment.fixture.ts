@@ -270,7 +270,7 @@ export async function newDeployment(): Promise<Deployment> {
   await migrate(database.owner, 'custody');
   const rootKeyFile = join(folder, 'root.key');
   createRootKey(rootKeyFile);
-  const [clientCa, serverCa] = await Promise.all([newCa('gateways'), newCa('services')]);
+  const [clientCa, serverCa] = await Promise.all([newCa(), newCa()]);
   return new Deployment({
     postgres,
     database,

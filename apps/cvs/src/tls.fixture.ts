@@ -1,10 +1,6 @@
-/** A certificate authority for tests: P-256, valid for an hour. */
-import 'reflect-metadata';
-import type { webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
-
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256' } as const;
-const SIGNING = { name: 'ECDSA', hash: 'SHA-256' } as const;
+/** Certificate authorities for tests, in the form that TLS options take. */
+import type { Credentials } from '@astis/testkit';
+import { createCertificateAuthority, openCertificateAuthority } from '@astis/testkit';
 
 export interface TlsPair {
   /** PEM. */
@@ -17,55 +13,20 @@ export interface TestCa {
   issue(name: string, usage: 'server' | 'client'): Promise<TlsPair>;
 }
 
-const newKeys = () => crypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-
-async function pemOf(key: webcrypto.CryptoKey): Promise<string> {
-  const der = await crypto.subtle.exportKey('pkcs8', key);
-  return x509.PemConverter.encode(der, 'PRIVATE KEY');
-}
-
-const validity = () => ({
-  notBefore: new Date(Date.now() - 60_000),
-  notAfter: new Date(Date.now() + 3_600_000),
+const pairOf = ({ certificate, privateKey }: Credentials): TlsPair => ({
+  cert: certificate,
+  key: privateKey,
 });
 
-export async function newCa(name: string): Promise<TestCa> {
-  const keys = await newKeys();
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    ...validity(),
-    serialNumber: '01',
-    name: `CN=${name}`,
-    keys,
-    signingAlgorithm: SIGNING,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-    ],
-  });
-  let serial = 1;
+export async function newCa(): Promise<TestCa> {
+  const authority = await openCertificateAuthority(await createCertificateAuthority());
   return {
-    cert: ca.toString('pem'),
-    async issue(subject, usage) {
-      const pair = await newKeys();
-      const { serverAuth, clientAuth } = x509.ExtendedKeyUsage;
-      const certificate = await x509.X509CertificateGenerator.create({
-        ...validity(),
-        serialNumber: (++serial).toString(16).padStart(4, '0'),
-        subject: `CN=${subject}`,
-        issuer: ca.subject,
-        publicKey: pair.publicKey,
-        signingKey: keys.privateKey,
-        signingAlgorithm: SIGNING,
-        extensions: [
-          new x509.BasicConstraintsExtension(false, undefined, true),
-          new x509.ExtendedKeyUsageExtension([usage === 'server' ? serverAuth : clientAuth], true),
-          new x509.SubjectAlternativeNameExtension([
-            { type: 'dns', value: 'localhost' },
-            { type: 'ip', value: '127.0.0.1' },
-          ]),
-        ],
-      });
-      return { cert: certificate.toString('pem'), key: await pemOf(pair.privateKey) };
-    },
+    cert: authority.certificate,
+    issue: async (name, usage) =>
+      pairOf(
+        await (usage === 'server'
+          ? authority.issueServer([name, 'localhost', '127.0.0.1'])
+          : authority.issueClient(name)),
+      ),
   };
 }

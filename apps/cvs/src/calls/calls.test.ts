@@ -57,7 +57,7 @@ describe('calls', () => {
     });
 
     test('refuses a certificate of a foreign CA, whatever its name', async () => {
-      const foreign = await newCa('gateways');
+      const foreign = await newCa();
       const pair = await foreign.issue('gateway', 'client');
       expect(await attempt({ ...pair, ca: deployment.serverCa.cert })).toBe('refused');
     });
