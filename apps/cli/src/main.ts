@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=2
 /** `astis`: reads the command line, loads the one command that is asked for, and turns errors into exit codes. */
 import { enableCompileCache } from 'node:module';
 import { homedir } from 'node:os';
