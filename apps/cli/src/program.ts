@@ -435,6 +435,8 @@ export async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     // Commander has said it already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    // Whoever read our output has seen enough, as `head` has; that is no failure to talk about.
+    if (error instanceof Error && 'code' in error && error.code === 'EPIPE') return EXIT.pipeClosed;
     const { exit, code, message, details } = failureOf(error);
     if (wantsJson) process.stderr.write(`${JSON.stringify({ error: code, message, details })}\n`);
     else process.stderr.write(`astis: ${message}\n${details.map((line) => `  ${line}\n`).join('')}`);

@@ -8,7 +8,7 @@ import { AuditEntry, Checkpoint, Page, ProtocolError, parseTenantId } from '@ast
 import { readProfile, receiptsPath } from '@astis/sdk/node';
 import type { Globals, Session } from '../session.ts';
 import { profileFolder } from '../session.ts';
-import { UntrustedError, UsageError } from '../terminal/exit.ts';
+import { UnavailableError, UntrustedError, UsageError } from '../terminal/exit.ts';
 import { cancelOnInterrupt, published, refuseOverwrite } from '../terminal/files.ts';
 import type { Output } from '../terminal/output.ts';
 import { table, time } from '../terminal/output.ts';
@@ -48,35 +48,59 @@ export interface FileOptions {
   readonly force?: boolean;
 }
 
-export async function exportLog({ client, output }: Session, options: FileOptions): Promise<void> {
+/** Refuses an export that the connection cut off: its last line counts the entries. */
+function checkWhole(last: string, entries: number): void {
+  try {
+    const end: { entries?: unknown } = JSON.parse(last);
+    if (end.entries === entries) return;
+  } catch {
+    // Said below.
+  }
+  throw new UnavailableError('The export was cut off on its way; nothing was written. Try again.');
+}
+
+/** Writes the export's lines as they arrive. Returns how many entries there are. */
+async function download(
+  { client }: Session,
+  to: NodeJS.WritableStream,
+  signal: AbortSignal,
+): Promise<number> {
+  // The iterator is taken at once: lines that come before somebody listens would be lost.
+  const lines = (await client.lines('/v1/audit/export'))[Symbol.asyncIterator]();
+  let count = 0;
+  let last = '';
+  async function* counted(): AsyncGenerator<string> {
+    for (let next = await lines.next(); next.done !== true; next = await lines.next()) {
+      count++;
+      last = next.value;
+      yield `${last}\n`;
+    }
+  }
+  await pipeline(Readable.from(counted()), to, { signal, end: to !== process.stdout });
+  // The first line describes the export, the last one ends it.
+  checkWhole(last, count - 2);
+  return count - 2;
+}
+
+export async function exportLog(session: Session, options: FileOptions): Promise<void> {
+  const { output } = session;
   const path = options.output ?? '-';
   refuseOverwrite(path, options.force);
-  let lines = 0;
-  const download = async (to: NodeJS.WritableStream, signal: AbortSignal): Promise<void> => {
-    const answer = await client.lines('/v1/audit/export');
-    async function* counted(): AsyncGenerator<string> {
-      for await (const line of answer) {
-        lines++;
-        yield `${line}\n`;
-      }
-    }
-    await pipeline(Readable.from(counted()), to, { signal, end: to !== process.stdout });
-  };
   const cancel = cancelOnInterrupt();
+  let entries: number;
   try {
-    if (path === '-') await download(process.stdout, cancel.signal);
-    else
-      await published(path, (fresh) =>
-        download(createWriteStream(fresh, { mode: 0o600, flush: true }), cancel.signal),
-      );
+    entries =
+      path === '-'
+        ? await download(session, process.stdout, cancel.signal)
+        : await published(path, (fresh) =>
+            download(session, createWriteStream(fresh, { mode: 0o600, flush: true }), cancel.signal),
+          );
   } catch (error) {
     cancel.signal.throwIfAborted();
     throw error;
   } finally {
     cancel.done();
   }
-  // The first line describes the export, the last one ends it.
-  const entries = Math.max(0, lines - 2);
   const result = { file: path, entries };
   if (path === '-') output.aside(result, `${entries} entries.`);
   else output.result(result, `${entries} entries in ${path}. Verify them with: astis audit verify ${path}`);

@@ -10,7 +10,7 @@ import type { SigningPrivateKey } from '@astis/protocol';
 import { parseAddress } from '@astis/protocol';
 import { Client, createTenant, enrol, invite, parseEnrolmentCode } from '@astis/sdk';
 import { httpsTransport, readProfile, saveProfile, unlockProfile } from '@astis/sdk/node';
-import { DataDirInUseError } from '@astis/store';
+import { DataDirInUseError, removePostgresData } from '@astis/store';
 import type { Stack } from '@astis/testkit';
 import { startStack } from '@astis/testkit';
 import { UsageError } from '../terminal/exit.ts';
@@ -18,8 +18,6 @@ import { UsageError } from '../terminal/exit.ts';
 const ROOT = fileURLToPath(new URL('../../../..', import.meta.url));
 const DOMAIN = 'demo.test';
 const DAY = 86_400;
-/** Names where PostgreSQL's data lies: as root it may be outside of our own folder. */
-const DATA_PATH = 'pg-path';
 
 const home = (): string => process.env['ASTIS_HOME'] ?? join(ROOT, '.astis');
 const say = (text: string): void => {
@@ -178,11 +176,10 @@ async function start(folder: string): Promise<Stack> {
 
 export async function dev(options: { readonly reset?: boolean }): Promise<void> {
   const folder = home();
-  if (options.reset === true) resetHome(folder);
+  if (options.reset === true) await resetHome(folder);
   const request = stopRequest();
   const stack = await start(folder);
   try {
-    writeFileSync(join(folder, DATA_PATH), stack.postgres.dataDir, { mode: 0o600 });
     const profiles = join(folder, 'profiles');
     followPort(profiles, stack.url);
     if (!request.isAsked()) await enrolPeople(stack, profiles);
@@ -196,29 +193,17 @@ export async function dev(options: { readonly reset?: boolean }): Promise<void> 
   }
 }
 
-function refuseWhileRunning(dataDir: string): void {
-  const owner = `${dataDir}.owner`;
-  if (!existsSync(owner)) return;
-  const pid = Number(readFileSync(owner, 'utf8').split(' ')[0]);
-  try {
-    process.kill(pid, 0);
-  } catch {
-    return;
-  }
-  throw new UsageError(`ASTIS may still run here (process ${pid}); stop it before --reset.`);
-}
-
 /** Only a folder that is a stack's is thrown away, and the data that lies elsewhere for root's sake. */
-function resetHome(folder: string): void {
+async function resetHome(folder: string): Promise<void> {
   if (!existsSync(folder)) return;
   if (!existsSync(join(folder, 'ports.json')))
     throw new UsageError(`${folder} does not look like a stack of ours; remove it by hand.`);
-  const pathFile = join(folder, DATA_PATH);
-  const dataDir = existsSync(pathFile) ? readFileSync(pathFile, 'utf8') : join(folder, 'pg');
-  refuseWhileRunning(dataDir);
-  if (existsSync(join(dataDir, 'PG_VERSION'))) {
-    for (const path of [dataDir, `${dataDir}.password`, `${dataDir}.owner`, `${dataDir}.log`])
-      rmSync(path, { recursive: true, force: true });
+  try {
+    await removePostgresData(join(folder, 'pg'));
+  } catch (error) {
+    if (error instanceof DataDirInUseError)
+      throw new UsageError(`ASTIS may still run here; stop it before --reset. ${error.message}`);
+    throw error;
   }
   rmSync(folder, { recursive: true, force: true });
 }

@@ -22,6 +22,8 @@ export const EXIT = {
   /** Something else changed meanwhile: look again, then repeat. */
   conflict: 8,
   interrupted: 130,
+  /** As the shell has it for a program that SIGPIPE ended. */
+  pipeClosed: 141,
 } as const;
 
 /** A mistake in how the command was called, or something in its way that the user can clear. */
@@ -34,6 +36,12 @@ export class UsageError extends Error {
 export class NotFoundError extends Error {
   override readonly name = 'NotFoundError';
   readonly code = 'not_found';
+}
+
+/** The answer did not come whole. */
+export class UnavailableError extends Error {
+  override readonly name = 'UnavailableError';
+  readonly code = 'gateway_unreachable';
 }
 
 /** Ctrl-C or SIGTERM: what was begun was taken back. */
