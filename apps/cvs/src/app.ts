@@ -45,7 +45,7 @@ const MAX_CONCURRENT = 128;
 
 const fingerprintOf = (pem: string): string => new X509Certificate(pem).fingerprint256;
 
-/** A request in flight has this long; TLS and headers much less. */
+/** A request must have arrived within this time. */
 const REQUEST_MS = 60_000;
 
 export interface Custody {
@@ -63,7 +63,6 @@ function buildListener({ tls, logger }: CustodyOptions) {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MAX_MESSAGE_BYTES,
     requestTimeout: REQUEST_MS,
-    connectionTimeout: REQUEST_MS,
     forceCloseConnections: 'idle',
     https: {
       cert: tls.cert,
