@@ -13,11 +13,14 @@ export function parseDuration(text: string): number {
   return seconds;
 }
 
+// With its zone: without one, a time would mean another moment on another computer.
+const RFC_3339 = /^\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)$/;
+
 /** A moment: a duration from now, or RFC 3339. */
 export function parseMoment(text: string): Date {
   if (/^\d+[smhdw]$/.test(text)) return new Date(Date.now() + parseDuration(text) * 1000);
   const moment = new Date(text);
-  if (!/^\d{4}-\d\d-\d\d/.test(text) || Number.isNaN(moment.getTime())) {
+  if (!RFC_3339.test(text) || Number.isNaN(moment.getTime())) {
     throw new UsageError(
       `"${text}" is neither a duration such as 2h nor a time such as 2027-01-31T12:00:00Z.`,
     );
