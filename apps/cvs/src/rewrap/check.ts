@@ -1,6 +1,6 @@
 /** What must hold before a private key is used on a capsule. Everything is checked here against our own records. */
 import type { CapsuleBytes } from '@astis/crypto';
-import { verifyCapsule } from '@astis/crypto';
+import { verifyLinkChain, verifyStatement } from '@astis/crypto';
 import type {
   Address,
   ArtifactId,
@@ -84,19 +84,21 @@ export interface CheckedCapsule extends RewrapItem {
 }
 
 /**
- * The sealer, by our own record and not by what a certificate says of itself: issued by us, to a person or service,
- * and counting when the statement was made. What a member sealed before the removal stays openable; what is dated from
- * the removal on, or outside of the certificate's life, is not accepted.
+ * The sealer, by our own record and not by what a certificate says of itself. We signed it before it came in there, so
+ * its signature need not be checked again. @throws ProblemError `certificate_invalid`
  */
-function checkSealer(
-  sealer: IssuedCertificate | undefined,
-  capsule: ReadCapsule,
-  statement: Statement,
-  now: number,
-) {
+function findSealer(capsule: ReadCapsule, sealers: Records['sealers']): IssuedCertificate {
+  const sealer = sealers.get(capsule.sealerSerial);
   if (sealer === undefined || !equalBytes(sealer.bytes, capsule.bytes.sealerCertificate))
     throw new ProblemError('certificate_invalid', 'The sealer’s certificate was not issued here.');
-  const { sealedAt } = statement;
+  return sealer;
+}
+
+/**
+ * The certificate must have counted when the statement was made. What a member sealed before the removal stays
+ * openable; what is dated from the removal on, or outside of the certificate's life, is not accepted.
+ */
+function checkDate({ sealedAt, notAfter }: Statement, sealer: IssuedCertificate, now: number): void {
   if (sealer.endedAt !== undefined && sealedAt >= sealer.endedAt)
     throw new ProblemError('key_revoked', 'The sealer’s key did not count any more when this was sealed.');
   if (sealedAt < sealer.certificate.issuedAt - ORDER_SKEW_SECONDS || sealedAt > now + ORDER_SKEW_SECONDS)
@@ -104,6 +106,7 @@ function checkSealer(
       'statement_invalid',
       'The statement is dated before the sealer’s key, or in the future.',
     );
+  if (notAfter <= now) throw new ProblemError('expired', 'The latest expiry of the statement has passed.');
 }
 
 function checkKey(key: CustodyKey | undefined, turn: Turn): asserts key is CustodyKey {
@@ -117,17 +120,21 @@ function checkKey(key: CustodyKey | undefined, turn: Turn): asserts key is Custo
 
 /** @throws ProblemError, ProtocolError, CryptoError: why this capsule is refused */
 export function checkCapsule(capsule: ReadCapsule, turn: Turn, { sealers, keys }: Records): CheckedCapsule {
-  const { statement, context } = verifyCapsule(capsule.bytes, turn);
-  checkSealer(sealers.get(capsule.sealerSerial), capsule, statement, turn.now);
-  if (statement.notAfter <= turn.now)
-    throw new ProblemError('expired', 'The latest expiry of the statement has passed.');
+  const { wrap, links, address } = capsule.bytes;
+  const { keyId, ref } = capsule;
+  const sealer = findSealer(capsule, sealers);
+  const statement = verifyStatement(capsule.bytes.statement, sealer.certificate);
+  verifyLinkChain({ statement, wrap, links, identityKey: turn.identityKey, recipient: { address, keyId } });
+  checkDate(statement, sealer, turn.now);
   turn.isAbout(statement);
-  if (context.address !== turn.from)
+  if (address !== turn.from)
     throw new ProblemError(
       'target_refused',
       'The wrap is to another recipient than the key that is asked for.',
     );
-  const key = keys.get(capsule.keyId);
+  const key = keys.get(keyId);
   checkKey(key, turn);
-  return { ref: capsule.ref, wrap: capsule.bytes.wrap, context, statement, key };
+  const { artifactId, headerHash, commitment, tenantId } = statement;
+  const context = { artifactId, headerHash, commitment, tenantId, address, keyId };
+  return { ref, wrap, context, statement, key };
 }
