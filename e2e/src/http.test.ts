@@ -1,5 +1,5 @@
 /** The gateway's HTTP: idempotency, paging, headers, the description of itself, and garbage on every route. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { signStatement, wrapDekToMany } from '@astis/crypto';
 import { ArtifactListItem, CapsulesCreated, Page, Person, PROBLEMS, toBase64Url } from '@astis/protocol';
@@ -142,6 +142,17 @@ test('the description is OpenAPI 3.1, and every operation has an id of its own a
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(operations.length);
   for (const { responses } of operations)
     expect(Object.keys(responses)).toEqual(expect.arrayContaining(['4XX', '5XX']));
+});
+
+test('docs/api.md names every operation and every problem', async () => {
+  const guide = readFileSync(new URL('../../docs/api.md', import.meta.url), 'utf8');
+  const { paths } = await description();
+  for (const [path, methods] of Object.entries(paths)) {
+    for (const method of Object.keys(methods))
+      expect(guide).toContain(`| \`${method.toUpperCase()} ${path}\` |`);
+  }
+  for (const [code, [status, title]] of Object.entries(PROBLEMS))
+    expect(guide).toContain(`| \`${code}\` | ${status} | ${title} |`);
 });
 
 describe('garbage', () => {
