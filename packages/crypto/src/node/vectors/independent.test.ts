@@ -1,5 +1,5 @@
 /**
- * A second reader of the format, written from docs/protocol.md alone: node:crypto, a CBOR decoder of its own, and
+ * A second reader of the format, written apart from the code that seals: node:crypto, a CBOR decoder of its own, and
  * HPKE by hand from RFC 9180. It shares no line with the code that it checks, so what it can open is what the
  * document says and not only what our code does.
  */
