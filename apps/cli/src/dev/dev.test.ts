@@ -43,7 +43,11 @@ function launch(...args: readonly string[]): Dev {
 async function start(...args: readonly string[]): Promise<Dev> {
   const dev = launch(...args);
   await expect.poll(dev.said, { timeout: 100_000, interval: 100 }).toMatch(/Ctrl-C stops it|astis: /);
-  expect(dev.said()).toContain('Ctrl-C stops it');
+  if (!dev.said().includes('Ctrl-C stops it')) {
+    const log = join(home, 'pg.log');
+    const tail = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-12).join('\n') : '';
+    throw new Error(`${dev.said()}\n${tail}`);
+  }
   return dev;
 }
 

@@ -1,5 +1,6 @@
 /** One live process owns a data folder: its number and start time stand in a file beside the folder. */
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { isZombie } from './zombie.ts';
 
 /** Another live process owns the data folder, or this one already runs a server on it. */
 export class DataDirInUseError extends Error {
@@ -17,6 +18,7 @@ const hasCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code;
 
 const alive = (pid: number): boolean => {
+  if (isZombie(pid)) return false;
   try {
     return process.kill(pid, 0);
   } catch (error) {

@@ -27,6 +27,7 @@ import { binariesFor, dataDirFor, serverAccount } from './account.ts';
 import { stopOrphans } from './orphans.ts';
 import { refuseIfOwned, takeOwnership } from './ownership.ts';
 import { until } from './until.ts';
+import { isZombie } from './zombie.ts';
 
 /** How to connect; the shape that `pg` takes. */
 export interface Connection {
@@ -208,6 +209,12 @@ interface Files {
   readonly passwordFile: string;
 }
 
+/** PostgreSQL takes the number of a server that was killed, and not waited for yet, for a live one. */
+function forgetDead(file: string): void {
+  if (!existsSync(file)) return;
+  if (isZombie(Number.parseInt(readFileSync(file, 'utf8'), 10))) rmSync(file);
+}
+
 async function startOwned(
   binaries: PostgresBinaries,
   { dataDir, logFile, passwordFile }: Files,
@@ -215,10 +222,13 @@ async function startOwned(
   release: () => void,
 ): Promise<PostgresServer> {
   const password = superuserPassword(passwordFile);
-  if (existsSync(join(dataDir, 'PG_VERSION'))) await stopOrphans(realpathSync(dataDir));
-  else initialise(binaries, dataDir, password, account);
+  if (existsSync(join(dataDir, 'PG_VERSION'))) {
+    await stopOrphans(realpathSync(dataDir));
+    forgetDead(join(dataDir, 'postmaster.pid'));
+  } else initialise(binaries, dataDir, password, account);
 
   const socket = socketFolder(dataDir, account);
+  forgetDead(join(socket, `.s.PGSQL.${PORT}.lock`));
   const log = openSync(logFile, 'a', 0o600);
   const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socket });
   const child = spawn(
