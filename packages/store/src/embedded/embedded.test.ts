@@ -1,4 +1,4 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import {
   chmodSync,
   cpSync,
@@ -146,6 +146,26 @@ describe.each([
     server = await startPostgres(binaries, dataDir);
     expect(server.pid).not.toBe(Number(abandoned.stdout));
     expect(await kept()).toEqual([{ n: 1000 }]);
+  });
+
+  test('starts though another process has the number of a server that was killed', async () => {
+    process.kill(server.pid, 'SIGKILL');
+    await server.exited;
+    const inUse = String(server.pid);
+    const taken = spawn('sleep', ['600'], { uid: statSync(dataDir).uid });
+    try {
+      for (const file of [
+        join(dataDir, 'postmaster.pid'),
+        join(server.superuser.host, '.s.PGSQL.5432.lock'),
+      ]) {
+        writeFileSync(file, readFileSync(file, 'utf8').replace(inUse, String(taken.pid)));
+      }
+      server = await startPostgres(binaries, dataDir);
+      expect(await kept()).toEqual([{ n: 1000 }]);
+      expect(taken.exitCode).toBeNull();
+    } finally {
+      taken.kill();
+    }
   });
 
   test('says where to look when it can not start, and can be tried again', async () => {

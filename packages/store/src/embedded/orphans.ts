@@ -1,28 +1,30 @@
 /** Servers whose owner was killed go on running, and so do, for a moment, the children of a server that was killed. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { until } from './until.ts';
 
-function readLink(path: string): string | undefined {
+/** Whether this process is PostgreSQL's and works in the folder. */
+function isServerIn(dataDir: string, pid: string): boolean {
   try {
-    return readlinkSync(path);
+    // A dying process loses its memory, the shared part with it, before its working directory: as long as it has the
+    // one it may have the other. Its executable is lost first, so that is not asked for.
+    return (
+      readlinkSync(`/proc/${pid}/cwd`) === dataDir &&
+      readFileSync(`/proc/${pid}/comm`, 'utf8').trim() === 'postgres'
+    );
   } catch {
-    // The process is gone, or it is another user's.
-    return undefined;
+    // It is gone, or another user's.
+    return false;
   }
 }
 
 /** The PostgreSQL processes that work in this folder: each of them has it as its working directory. */
 function serversIn(dataDir: string): number[] {
   if (existsSync('/proc/self/cwd')) {
-    return (
-      readdirSync('/proc')
-        .filter((name) => /^\d+$/.test(name) && readLink(`/proc/${name}/cwd`) === dataDir)
-        // An upgrade may have removed the file that they run: then the kernel adds a word to its name.
-        .filter((name) => /^postgres\b/.test(basename(readLink(`/proc/${name}/exe`) ?? '')))
-        .map(Number)
-    );
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name) && isServerIn(dataDir, name))
+      .map(Number);
   }
   const { stdout } = spawnSync('lsof', ['-t', '-a', '-d', 'cwd', '-c', 'postgres', '--', dataDir], {
     encoding: 'utf8',

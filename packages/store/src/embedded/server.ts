@@ -27,7 +27,6 @@ import { binariesFor, dataDirFor, serverAccount } from './account.ts';
 import { stopOrphans } from './orphans.ts';
 import { refuseIfOwned, takeOwnership } from './ownership.ts';
 import { until } from './until.ts';
-import { isZombie } from './zombie.ts';
 
 /** How to connect; the shape that `pg` takes. */
 export interface Connection {
@@ -209,12 +208,6 @@ interface Files {
   readonly passwordFile: string;
 }
 
-/** PostgreSQL takes the number of a server that was killed, and not waited for yet, for a live one. */
-function forgetDead(file: string): void {
-  if (!existsSync(file)) return;
-  if (isZombie(Number.parseInt(readFileSync(file, 'utf8'), 10))) rmSync(file);
-}
-
 async function startOwned(
   binaries: PostgresBinaries,
   { dataDir, logFile, passwordFile }: Files,
@@ -222,13 +215,17 @@ async function startOwned(
   release: () => void,
 ): Promise<PostgresServer> {
   const password = superuserPassword(passwordFile);
+  const socket = socketFolder(dataDir, account);
   if (existsSync(join(dataDir, 'PG_VERSION'))) {
     await stopOrphans(realpathSync(dataDir));
-    forgetDead(join(dataDir, 'postmaster.pid'));
-  } else initialise(binaries, dataDir, password, account);
+    // Left by a server that was killed. PostgreSQL would take whatever process has its number now, be it a dead one
+    // that nobody has waited for, for that server; we know that there is none.
+    for (const file of [join(dataDir, 'postmaster.pid'), join(socket, `.s.PGSQL.${PORT}.lock`)])
+      rmSync(file, { force: true });
+  } else {
+    initialise(binaries, dataDir, password, account);
+  }
 
-  const socket = socketFolder(dataDir, account);
-  forgetDead(join(socket, `.s.PGSQL.${PORT}.lock`));
   const log = openSync(logFile, 'a', 0o600);
   const settings = Object.entries({ ...SETTINGS, unix_socket_directories: socket });
   const child = spawn(
