@@ -4,7 +4,7 @@
  * the same folder goes on with what is there.
  */
 import { spawnSync } from 'node:child_process';
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createPrivateKey, createPublicKey, randomBytes, randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -16,7 +16,6 @@ import type { TlsFiles } from './ca.ts';
 import { developmentCa } from './ca.ts';
 import type { CaptureProxy, Exchange } from './capture-proxy.ts';
 import { startCaptureProxy } from './capture-proxy.ts';
-import { freePort } from './free-port.ts';
 import type { RunningProcess } from './process.ts';
 import { startProcess } from './process.ts';
 
@@ -26,6 +25,8 @@ export interface StackOptions {
   /** More settings for the gateway's environment. */
   readonly gatewayEnv?: Readonly<Record<string, string>>;
   readonly cvsEnv?: Readonly<Record<string, string>>;
+  /** 8443 and 8444 where they are free, for people; tests take any, since many run at the same time. */
+  readonly usualPorts?: boolean;
   /** A server other than the embedded one. */
   readonly startPostgres?: (dataDir: string) => Promise<PostgresServer>;
   /** Puts a recording proxy before the gateway and before the CVS: see `exchanges`. */
@@ -87,12 +88,20 @@ interface Ports {
   readonly cvs: number;
 }
 
-/** The ports of last time, else the usual ones, else any that are free; remembered for next time. */
-async function choosePorts(path: string): Promise<Ports> {
+/** Below the range that systems take the ports of outgoing connections from, so that none of those is in the way. */
+async function anyPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_240, 32_768);
+    if (await isFree(port)) return port;
+  }
+}
+
+/** The ports of last time, else the usual ones if wanted, else any that are free; remembered for next time. */
+async function choosePorts(path: string, wantsUsual: boolean): Promise<Ports> {
   const before: Ports | undefined = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : undefined;
   const pick = async (last: number | undefined, usual: number): Promise<number> => {
     if (last !== undefined && (await becomesFree(last))) return last;
-    return (await isFree(usual)) ? usual : freePort();
+    return wantsUsual && (await isFree(usual)) ? usual : anyPort();
   };
   const ports = { gateway: await pick(before?.gateway, 8443), cvs: await pick(before?.cvs, 8444) };
   writeFileSync(path, JSON.stringify(ports));
@@ -104,7 +113,34 @@ const credentials = (files: TlsFiles): Credentials => ({
   privateKey: readFileSync(files.key, 'utf8'),
 });
 
+/** Somebody took a port between our look and our use of it. */
+class PortTakenError extends Error {
+  override readonly name = 'PortTakenError';
+  readonly code = 'port_taken';
+}
+
+async function onPort<T>(port: number, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    if (await isFree(port)) throw error;
+    throw new PortTakenError(`Port ${port} was taken by another program.`, { cause: error });
+  }
+}
+
+const STARTS = 3;
+
 export async function startStack(options: StackOptions): Promise<Stack> {
+  for (let left = STARTS - 1; ; left--) {
+    try {
+      return await startOnce(options);
+    } catch (error) {
+      if (left === 0 || !(error instanceof PortTakenError)) throw error;
+    }
+  }
+}
+
+async function startOnce(options: StackOptions): Promise<Stack> {
   const { home, onProgress = () => undefined } = options;
   const at = (...parts: string[]) => join(home, ...parts);
   // Others may pass through, not look in: as root, PostgreSQL runs as another user below.
@@ -140,7 +176,7 @@ export async function startStack(options: StackOptions): Promise<Stack> {
       writeFileSync(at('keys', `${kind}-database.json`), JSON.stringify(made.service), { mode: 0o600 });
     }
 
-    const ports = await choosePorts(at('ports.json'));
+    const ports = await choosePorts(at('ports.json'), options.usualPorts === true);
     const ca = await developmentCa(at('ca'));
     const [gatewayTls, cvsTls, clientTls] = await Promise.all([
       ca.issue('gateway', 'server'),
@@ -222,10 +258,10 @@ export async function startStack(options: StackOptions): Promise<Stack> {
         },
       });
     onProgress('starting the key custody service');
-    let cvs = await startCvs();
+    let cvs = await onPort(ports.cvs, startCvs);
     processes.cvs = cvs;
     onProgress('starting the gateway');
-    let gateway = await startGateway();
+    let gateway = await onPort(ports.gateway, startGateway);
     processes.gateway = gateway;
 
     return {

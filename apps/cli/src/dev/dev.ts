@@ -166,7 +166,7 @@ function stopRequest(): { readonly asked: Promise<void>; isAsked(): boolean } {
 
 async function start(folder: string): Promise<Stack> {
   try {
-    return await startStack({ home: folder, onProgress: (what) => say(`  ${what}`) });
+    return await startStack({ home: folder, usualPorts: true, onProgress: (what) => say(`  ${what}`) });
   } catch (error) {
     if (error instanceof DataDirInUseError)
       throw new UsageError(`ASTIS runs already on ${folder}. ${error.message}`);
