@@ -93,9 +93,12 @@ const SET_TENANT = "select set_config('astis.tenant', $1, true)";
 
 /**
  * Every statement of a service looks rows up by a key that has an index. The planner is held to that, so that a plan
- * made while a table was small or its statistics were old never reads the whole of it.
+ * made while a table was small or its statistics were old never reads the whole of it. And it is held to one plan for
+ * each statement: for a batch of one it would else reckon that planning anew is worth it, each time. Limits of pages
+ * stand in the text for that reason: with one that it can't know the planner would read all and sort.
  */
-const PLANNER = '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off';
+const PLANNER =
+  '-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off -c plan_cache_mode=force_generic_plan';
 
 /** Milliseconds. A server that hangs is a server that fails; a process that hangs must not keep a log locked. */
 const LIMITS = {

@@ -152,8 +152,8 @@ export async function listApprovals(
          where t.tenant_id = $1 and t.artifact_id = q.artifact_id and t.sealer = $3))
        and ($4::uuid is null or (q.requested_at, q.approval_id) <
          (select b.requested_at, b.approval_id from approvals b where b.tenant_id = $1 and b.approval_id = $4))
-     order by q.requested_at desc, q.approval_id desc limit $5`,
-    [tenantId, filter.status ?? null, filter.visibleTo ?? null, page.cursor ?? null, page.limit + 1],
+     order by q.requested_at desc, q.approval_id desc limit ${page.limit + 1}`,
+    [tenantId, filter.status ?? null, filter.visibleTo ?? null, page.cursor ?? null],
   );
   return pageOf(rows, page.limit, recordOf, (row) => row.approval_id);
 }

@@ -180,14 +180,15 @@ export async function listArtifacts(
   visibleTo: Address | undefined,
   page: { readonly cursor?: string; readonly limit: number },
 ): Promise<Listing<ArtifactRecord>> {
-  const parameters: Parameter[] = [tenantId, page.limit + 1];
+  const parameters: Parameter[] = [tenantId];
+  const limit = page.limit + 1;
   const before = page.cursor === undefined ? undefined : cursorParts(page.cursor);
   const at =
     before &&
     `(timestamptz 'epoch' + $${parameters.push(before.micros)}::bigint * interval '1 microsecond', decode($${parameters.push(before.id)}, 'hex'))`;
   const newest = (time: string, table: string, condition: string): string =>
     `(select artifact_id, ${time} as at from ${table} where tenant_id = $1 ${condition}
-      ${at === undefined ? '' : `and (${time}, artifact_id) < ${at}`} order by ${time} desc, artifact_id desc limit $2)`;
+      ${at === undefined ? '' : `and (${time}, artifact_id) < ${at}`} order by ${time} desc, artifact_id desc limit ${limit})`;
   // Each half is read from the end of an index of its own, however many artifacts others have.
   const seen =
     visibleTo === undefined
@@ -196,7 +197,7 @@ export async function listArtifacts(
          union ${newest('listed_at', 'capsules', `and lower(address) = $${parameters.length}`)})`;
   const rows = await tx.query<ArtifactRow>(
     `select a.*, (extract(epoch from a.created_at) * 1000000)::bigint || '~' || encode(a.artifact_id, 'hex') as cursor
-     from (select * from ${seen} as one order by at desc, artifact_id desc limit $2) as seen
+     from (select * from ${seen} as one order by at desc, artifact_id desc limit ${limit}) as seen
      join artifacts a on a.tenant_id = $1 and a.artifact_id = seen.artifact_id
      order by a.created_at desc, a.artifact_id desc`,
     parameters,
@@ -301,8 +302,8 @@ export async function rewrapCandidates(
 ): Promise<readonly RewrapCandidate[]> {
   const rows = await tx.query<RewrapRow>(
     `${REWRAP} where c.tenant_id = $1 and c.key_id = $2 and c.kind in ('holding', 'organisation') and ${STILL_OF_USE}
-       and c.capsule_id > $3 order by c.capsule_id limit $4`,
-    [tenantId, idBytes(keyId), after ?? '00000000-0000-0000-0000-000000000000', limit],
+       and c.capsule_id > $3 order by c.capsule_id limit ${limit}`,
+    [tenantId, idBytes(keyId), after ?? '00000000-0000-0000-0000-000000000000'],
   );
   return rows.map(candidateOf);
 }

@@ -119,8 +119,8 @@ export async function listPeople(
   page: { readonly cursor?: string; readonly limit: number },
 ): Promise<Listing<PersonRecord>> {
   const rows = await tx.query<PersonRow>(
-    'select * from people where tenant_id = $1 and person_id > $2 order by person_id limit $3',
-    [tenantId, page.cursor ?? '00000000-0000-0000-0000-000000000000', page.limit + 1],
+    `select * from people where tenant_id = $1 and person_id > $2 order by person_id limit ${page.limit + 1}`,
+    [tenantId, page.cursor ?? '00000000-0000-0000-0000-000000000000'],
   );
   return pageOf(rows, page.limit, recordOf, (row) => row.person_id);
 }

@@ -1,4 +1,5 @@
 /** Policy documents by version, and the compiled form of the current one. */
+import { hash } from 'node:crypto';
 import type { CompiledPolicy, PolicyDocument } from '@astis/policy';
 import { compilePolicy } from '@astis/policy';
 import type { TenantId } from '@astis/protocol';
@@ -45,8 +46,8 @@ export async function listPolicies(
   const before = page.cursor === undefined ? 2_147_483_647 : Number(page.cursor);
   if (!Number.isInteger(before)) throw new ProblemError('invalid_request', 'The cursor is not one of ours.');
   const rows = await tx.query<PolicyRow>(
-    'select * from policies where tenant_id = $1 and version < $2 order by version desc limit $3',
-    [tenantId, before, page.limit + 1],
+    `select * from policies where tenant_id = $1 and version < $2 order by version desc limit ${page.limit + 1}`,
+    [tenantId, before],
   );
   return pageOf(rows, page.limit, versionOf, (row) => String(row.version));
 }
@@ -75,17 +76,33 @@ export async function addPolicy(
   return expected + 1;
 }
 
-/** Compiled policies, the newest of each tenant. Compiling is slow and a version never changes. */
+const MAX_TENANTS = 10_000;
+const MAX_DOCUMENTS = 1000;
+
+/** Puts an entry in, and the oldest out when there are too many. */
+function keep<Key, Value>(map: Map<Key, Value>, key: Key, value: Value, most: number): void {
+  map.delete(key);
+  const [oldest] = map.size >= most ? map.keys() : [];
+  if (oldest !== undefined) map.delete(oldest);
+  map.set(key, value);
+}
+
+/**
+ * Compiled policies, the newest of each tenant. Compiling is slow and a version never changes. Tenants whose documents
+ * are the same, as all are to begin with, share what was compiled of it.
+ */
 export class PolicyCache {
-  readonly #compiled = new Map<TenantId, { readonly version: number; readonly policy: CompiledPolicy }>();
+  readonly #current = new Map<TenantId, { readonly version: number; readonly policy: CompiledPolicy }>();
+  /** By the SHA-256 of the document. */
+  readonly #compiled = new Map<string, CompiledPolicy>();
 
   /** The compiled current policy; `version` is known to be current, having been read in this transaction. */
   async get(tx: Tx, tenantId: TenantId, version: number): Promise<CompiledPolicy> {
-    const known = this.#compiled.get(tenantId);
+    const known = this.#current.get(tenantId);
     if (known?.version === version) return known.policy;
     const current = await currentPolicy(tx, tenantId);
-    const policy = compilePolicy(current.document);
-    this.#compiled.set(tenantId, { version: current.version, policy });
+    const policy = this.#compile(current.document);
+    keep(this.#current, tenantId, { version: current.version, policy }, MAX_TENANTS);
     return policy;
   }
 
@@ -95,5 +112,12 @@ export class PolicyCache {
   ): Promise<{ readonly version: number; readonly policy: CompiledPolicy }> {
     const { version } = await currentPolicy(tx, tenantId);
     return { version, policy: await this.get(tx, tenantId, version) };
+  }
+
+  #compile(document: PolicyDocument): CompiledPolicy {
+    const key = hash('sha256', JSON.stringify(document));
+    const policy = this.#compiled.get(key) ?? compilePolicy(document);
+    keep(this.#compiled, key, policy, MAX_DOCUMENTS);
+    return policy;
   }
 }

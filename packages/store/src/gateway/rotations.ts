@@ -69,8 +69,8 @@ export async function listRotations(
   const rows = await tx.query<RotationRow>(
     `select * from rotations where tenant_id = $1 and ($2::uuid is null or (started_at, rotation_id) <
        (select b.started_at, b.rotation_id from rotations b where b.tenant_id = $1 and b.rotation_id = $2))
-     order by started_at desc, rotation_id desc limit $3`,
-    [tenantId, page.cursor ?? null, page.limit + 1],
+     order by started_at desc, rotation_id desc limit ${page.limit + 1}`,
+    [tenantId, page.cursor ?? null],
   );
   return pageOf(rows, page.limit, recordOf, (row) => row.rotation_id);
 }

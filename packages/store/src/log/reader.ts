@@ -52,7 +52,7 @@ export async function listEntries(
     readonly newestFirst: boolean;
   },
 ): Promise<readonly ListedEntry[]> {
-  const parameters: Parameter[] = [tenantId, page.limit];
+  const parameters: Parameter[] = [tenantId];
   const conditions = ['e.tenant_id = $1'];
   const add = (sql: string, value: Parameter | undefined) => {
     if (value !== undefined) conditions.push(`${sql} $${parameters.push(value)}`);
@@ -63,7 +63,7 @@ export async function listEntries(
   add('e.seq <', page.before);
   add('e.seq >', page.after);
   const rows = await tx.query<EntryRow>(
-    `select ${COLUMNS} where ${conditions.join(' and ')} order by e.seq ${page.newestFirst ? 'desc' : 'asc'} limit $2`,
+    `select ${COLUMNS} where ${conditions.join(' and ')} order by e.seq ${page.newestFirst ? 'desc' : 'asc'} limit ${page.limit}`,
     parameters,
   );
   return rows.map(entryOf);

@@ -101,7 +101,7 @@ const up = `
     revoked_at timestamptz,
     created_at timestamptz not null default clock_timestamp(),
     -- The artifact's created_at, which listings go by.
-    listed_at timestamptz not null,
+    listed_at timestamptz not null default clock_timestamp(),
     primary key (tenant_id, artifact_id, address),
     foreign key (tenant_id, artifact_id) references artifacts
   );
