@@ -35,6 +35,18 @@ export type Query = Readonly<Record<string, string | number | undefined>>;
 
 const digest = (text: string): string => toBase64Url(sha256(utf8(text)));
 
+interface SendOptions {
+  readonly query?: Query;
+  readonly body?: object;
+  readonly idempotencyKey?: string;
+}
+
+/** How often a request that is safe to repeat is sent again. */
+const REPEATS = 3;
+const FIRST_PAUSE_MS = 100;
+/** Answers that may be others soon: too many requests, a gateway behind a proxy that restarts, a store that does. */
+const PASSING: readonly number[] = [429, 502, 503, 504];
+
 /** How often a request is signed anew because the nonce was not fresh. */
 const NONCE_TRIES = 2;
 
@@ -138,11 +150,24 @@ export class Client {
       .sign(await this.#key);
   }
 
-  async #send(
-    method: HttpRequest['method'],
-    path: string,
-    options: { readonly query?: Query; readonly body?: object; readonly idempotencyKey?: string },
-  ): Promise<HttpAnswer> {
+  /** Sends, and again when there is no answer, where a second arrival does no harm. */
+  async #send(method: HttpRequest['method'], path: string, options: SendOptions): Promise<HttpAnswer> {
+    const repeats = method === 'GET' || options.idempotencyKey !== undefined ? REPEATS : 0;
+    for (let done = 0; ; done++) {
+      try {
+        const answer = await this.#attempt(method, path, options);
+        if (done >= repeats || !PASSING.includes(answer.status)) return answer;
+      } catch (error) {
+        const isPassing = error instanceof SdkError && error.code === 'gateway_unreachable';
+        if (done >= repeats || !isPassing) throw error;
+      }
+      // Spread, so that many clients that failed together do not come back together.
+      const pause = FIRST_PAUSE_MS * 2 ** done * (0.5 + Math.random());
+      await new Promise((wake) => setTimeout(wake, pause));
+    }
+  }
+
+  async #attempt(method: HttpRequest['method'], path: string, options: SendOptions): Promise<HttpAnswer> {
     const query = Object.entries(options.query ?? {}).flatMap(([name, value]) =>
       value === undefined ? [] : [[name, String(value)] as [string, string]],
     );

@@ -3,6 +3,7 @@ export * from './client.ts';
 export * from './directory.ts';
 export * from './enrolment.ts';
 export * from './errors.ts';
+export * from './fetch-transport.ts';
 export * from './identity.ts';
 export * from './open.ts';
 export * from './organisation.ts';
