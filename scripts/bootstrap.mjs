@@ -49,7 +49,7 @@ function environmentOutside() {
   const path = (process.env.PATH ?? '')
     .split(delimiter)
     .filter((part) => !`${part}${sep}`.startsWith(inside));
-  return { ...process.env, PATH: path.join(delimiter) };
+  return { ...process.env, PATH: path.join(delimiter), npm_config_update_notifier: 'false' };
 }
 
 function installPackages() {
