@@ -236,7 +236,8 @@ describe.each(SERVERS)('%s', (_name, start) => {
       return 'transaction';
     });
     expect(await Promise.all([neighbour, job, transaction])).toEqual(['neighbour', 'job', 'transaction']);
-    expect(runs).toBe(3);
+    // PostgreSQL gives up one of the two, or on a slow machine each once: whoever was given up runs again.
+    expect(runs).toBeGreaterThanOrEqual(3);
     expect(await verify(organisation)).toMatchObject({ ok: true, entries: 2 });
   });
 
