@@ -11,36 +11,16 @@ import {
   verify,
 } from 'node:crypto';
 import type { KemName, KemPublicKey, SigningPrivateKey, SigningPublicKey } from '@astis/protocol/formats';
-import { concat, toBase64Url } from '@astis/protocol/formats';
+import { toBase64Url } from '@astis/protocol/formats';
 import { CipherSuite } from 'hpke';
 import type { AeadKey, Backend } from '../backend.ts';
+import { derOf, ED25519_DER } from './der.ts';
 import { aes256gcm as gcm, openGcm, sealGcm } from './hpke/aead.ts';
 import { dhkemP256, dhkemX25519 } from './hpke/dhkem.ts';
 import { hkdfSha256 } from './hpke/kdf.ts';
 import { p256FromPrivate } from './hpke/p256.ts';
 import { x25519FromPrivate } from './hpke/x25519.ts';
 import { xwing, xwingFromSeed, xwingPublicBytes } from './hpke/xwing.ts';
-
-// DER prefixes of RFC 8410 keys: the raw 32 bytes follow.
-const ED25519_PKCS8 = Uint8Array.of(
-  0x30,
-  0x2e,
-  0x02,
-  0x01,
-  0x00,
-  0x30,
-  0x05,
-  0x06,
-  0x03,
-  0x2b,
-  0x65,
-  0x70,
-  0x04,
-  0x22,
-  0x04,
-  0x20,
-);
-const ED25519_SPKI = Uint8Array.of(0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00);
 
 const NO_AAD = new Uint8Array(0);
 
@@ -50,7 +30,7 @@ const plain = (bytes: Buffer): Uint8Array => new Uint8Array(bytes.buffer, bytes.
 const sha256 = (bytes: Uint8Array): Uint8Array => plain(hash('sha256', bytes, 'buffer'));
 
 function privateKeyOf(seed: SigningPrivateKey): KeyObject {
-  const der = Buffer.from(concat(ED25519_PKCS8, seed));
+  const der = derOf(ED25519_DER.pkcs8, seed);
   try {
     return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
   } finally {
@@ -67,7 +47,7 @@ function publicKeyOf(raw: SigningPublicKey): KeyObject | undefined {
   const name = toBase64Url(raw);
   let key = prepared.get(name);
   if (key === undefined) {
-    key = createPublicKey({ key: Buffer.from(concat(ED25519_SPKI, raw)), format: 'der', type: 'spki' });
+    key = createPublicKey({ key: derOf(ED25519_DER.spki, raw), format: 'der', type: 'spki' });
   } else {
     prepared.delete(name);
   }
@@ -107,7 +87,7 @@ export const backend: Backend = {
   aes256gcm: async (key) => aes256gcm(key),
   ed25519PublicKey(seed) {
     const spki = createPublicKey(privateKeyOf(seed)).export({ format: 'der', type: 'spki' });
-    return plain(spki.subarray(ED25519_SPKI.length)) as SigningPublicKey;
+    return plain(spki.subarray(ED25519_DER.spki.length)) as SigningPublicKey;
   },
   ed25519Signer(seed) {
     const key = privateKeyOf(seed);

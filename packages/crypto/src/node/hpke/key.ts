@@ -47,6 +47,3 @@ export const keyPair = <Parts>(
   publicKey: new NodeKey(name, 'public', true, parts, publicBytes),
   privateKey: new NodeKey(name, 'private', extractable, parts, privateBytes),
 });
-
-/** DER with the raw key at its end: how OpenSSL takes and gives raw keys. */
-export const derOf = (prefix: Uint8Array, raw: Uint8Array): Buffer => Buffer.concat([prefix, raw]);

@@ -13,8 +13,9 @@ import {
 } from 'node:crypto';
 import type { KEM } from 'hpke';
 import { concat, encode, I2OSP, LabeledDerive } from 'hpke';
+import { derOf } from '../der.ts';
 import type { Component } from './key.ts';
-import { derOf, keyPair, NodeKey } from './key.ts';
+import { keyPair, NodeKey } from './key.ts';
 import { dh, newX25519, x25519FromPrivate, x25519FromPublic } from './x25519.ts';
 
 export interface XWingParts {
