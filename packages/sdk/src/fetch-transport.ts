@@ -1,6 +1,6 @@
 /** Requests by `fetch`, for browsers; `@astis/sdk/node` has a faster one for Node. */
 import type { HttpAnswer, Transport } from './client.ts';
-import { SdkError } from './errors.ts';
+import { linesOf, unreachable } from './transport.ts';
 
 /** The part of the Fetch Standard that is used; every runtime's own `fetch` has it. */
 export type Fetch = (
@@ -18,25 +18,6 @@ export type Fetch = (
   text(): Promise<string>;
 }>;
 
-const unreachable = (url: string): SdkError =>
-  new SdkError('gateway_unreachable', `The gateway at ${new URL(url).origin} does not answer.`);
-
-async function* linesOf(body: AsyncIterable<Uint8Array> | null, url: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  try {
-    for await (const piece of body ?? []) {
-      const lines = (rest + decoder.decode(piece, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      yield* lines;
-    }
-    rest += decoder.decode();
-  } catch {
-    throw unreachable(url);
-  }
-  if (rest !== '') yield rest;
-}
-
 /** Redirects are refused: a proof is for one URL, and a token goes nowhere else. */
 export const fetchTransport =
   (fetch: Fetch): Transport =>
@@ -52,6 +33,6 @@ export const fetchTransport =
         answer.text().catch(() => {
           throw unreachable(url);
         }),
-      lines: () => linesOf(answer.body, url),
+      lines: () => linesOf(answer.body ?? [], url),
     };
   };

@@ -1,33 +1,9 @@
 /** HTTPS by Node's own client: with a CA of one's own, TLS 1.3 only, connections kept. */
 import { Agent, request as send } from 'node:https';
-import type { Readable } from 'node:stream';
 import type { HttpAnswer, Transport } from '../client.ts';
-import { SdkError } from '../errors.ts';
+import { linesOf, unreachable } from '../transport.ts';
 
 const TIMEOUT_MS = 60_000;
-
-const unreachable = (url: string, reason?: string): SdkError =>
-  new SdkError(
-    'gateway_unreachable',
-    `The gateway at ${new URL(url).origin} does not answer${reason === undefined ? '' : ` (${reason})`}.`,
-  );
-
-/** Reads when it is asked to, so that no line is lost that arrives before; a cut connection is an error. */
-async function* linesOf(response: Readable, url: string): AsyncGenerator<string> {
-  const decoder = new TextDecoder('utf-8', { fatal: true });
-  let rest = '';
-  try {
-    for await (const piece of response) {
-      const lines = (rest + decoder.decode(piece, { stream: true })).split('\n');
-      rest = lines.pop() ?? '';
-      yield* lines;
-    }
-    rest += decoder.decode();
-  } catch {
-    throw unreachable(url);
-  }
-  if (rest !== '') yield rest;
-}
 
 /** @param ca PEM of the CA to trust instead of the system's */
 export function httpsTransport(ca?: string): Transport & { close(): void } {
