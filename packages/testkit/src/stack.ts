@@ -4,11 +4,14 @@
  * the same folder goes on with what is there.
  */
 import { spawnSync } from 'node:child_process';
-import { createPrivateKey, createPublicKey, randomBytes, randomInt } from 'node:crypto';
+import { randomBytes, randomInt } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { signingPublicKey } from '@astis/crypto';
+import type { SigningPrivateKey } from '@astis/protocol';
+import { toBase64Url } from '@astis/protocol';
 import type { PostgresServer } from '@astis/store';
 import { migrate, provision, startEmbeddedPostgres } from '@astis/store';
 import type { Credentials } from './authority.ts';
@@ -202,8 +205,8 @@ async function startOnce(options: StackOptions): Promise<Stack> {
       randomBytes(32).toString('base64url'),
     ).toString();
     const operatorKey = new Uint8Array(Buffer.from(operator, 'base64url'));
-    const x = publicKeyOf(operatorKey);
-    writeFileSync(at('keys', 'operator-public'), x);
+    const operatorPublic = signingPublicKey(operatorKey as SigningPrivateKey);
+    writeFileSync(at('keys', 'operator-public'), toBase64Url(operatorPublic));
 
     const gatewayKeys = { ASTIS_GATEWAY_KEYS: at('gateway'), ASTIS_LOG_ORIGIN: LOG_ORIGIN };
     const made = spawnSync(process.execPath, [GATEWAY, '--make-keys'], {
@@ -296,11 +299,4 @@ async function startOnce(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
-}
-
-/** The public key, base64url, of an Ed25519 seed. */
-function publicKeyOf(seed: Uint8Array): string {
-  const prefix = Buffer.from('302e020100300506032b657004220420', 'hex');
-  const key = createPrivateKey({ key: Buffer.concat([prefix, seed]), format: 'der', type: 'pkcs8' });
-  return createPublicKey(key).export({ format: 'jwk' }).x ?? '';
 }
