@@ -45,6 +45,7 @@ export async function getToken({ identity }: Member, transport: Transport): Prom
   }).toString();
   const headers = { 'content-type': 'application/x-www-form-urlencoded' };
   const answer = await transport({ method: 'POST', url, headers, body });
+  if (answer.status !== 200) throw new Error(`no token: ${answer.status}`);
   const { access_token: text }: { access_token: string } = JSON.parse(await answer.text());
   return { text, nonce: answer.header('dpop-nonce') ?? '' };
 }

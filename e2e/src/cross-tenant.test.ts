@@ -41,6 +41,7 @@ import { custodyOrder, enrolmentSigner, parseEnrolmentCode, requestRelease } fro
 import type { Member, Organisation } from '@astis/testkit';
 import { newOrganisation } from '@astis/testkit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Token } from './crafted-request.fixture.ts';
 import { craft, getToken } from './crafted-request.fixture.ts';
 import type { Scene } from './scene.fixture.ts';
 import { refusal, seal, startScene } from './scene.fixture.ts';
@@ -349,6 +350,20 @@ interface Seen {
   readonly body: string;
 }
 
+/** One token a caller: whoever asks for one with every request is soon told to wait, as a stranger should be. */
+const tokens = new Map<Member, { readonly token: Token; readonly at: number }>();
+
+/** Its nonce is good for two minutes. */
+const TOKEN_MS = 60_000;
+
+async function tokenOf(caller: Member): Promise<Token> {
+  const known = tokens.get(caller);
+  if (known !== undefined && Date.now() - known.at < TOKEN_MS) return known.token;
+  const token = await getToken(caller, one.transport);
+  tokens.set(caller, { token, at: Date.now() });
+  return token;
+}
+
 /** Sends an operation's request with the facts that `choose` has for each name. */
 async function ask(
   caller: Member,
@@ -382,7 +397,7 @@ async function ask(
     path: target,
     ...(members === undefined ? {} : { body: Object.fromEntries(members) }),
   };
-  const request = await craft(caller, await getToken(caller, one.transport), wanted);
+  const request = await craft(caller, await tokenOf(caller), wanted);
   const answer = await one.transport(
     form && members !== undefined
       ? {
